@@ -1,0 +1,1 @@
+"""airflow_dataml: DataOps and MLOps as one platform inside Apache Airflow."""

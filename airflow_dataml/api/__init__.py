@@ -1,0 +1,1 @@
+"""Read-only FastAPI application behind Airflow's auth manager."""

@@ -1,0 +1,1 @@
+"""Nouns: values, errors, policies and statistics; pure Python."""

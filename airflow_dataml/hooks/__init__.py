@@ -1,0 +1,1 @@
+"""Airflow hooks: how connections become adapters."""

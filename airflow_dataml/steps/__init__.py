@@ -1,0 +1,1 @@
+"""Verbs: the use cases, written against ports."""
