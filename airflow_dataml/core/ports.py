@@ -1,0 +1,325 @@
+"""Ports: what the steps ask of the world. Adapters answer; nothing here imports one.
+
+Every writing method is idempotent under the key it is given.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from airflow_dataml.core.datasets import Column, Fingerprint, Part, Version
+    from airflow_dataml.core.governance import Incident, Report
+    from airflow_dataml.core.lineage import Direction, Edge, Graph
+    from airflow_dataml.core.refs import AssetKind, FactKey, Relation
+    from airflow_dataml.core.runs import RunIdentity, TaskRun
+    from airflow_dataml.core.training import Progress, TrainingJob, TrainingResult, TrainingSpec
+
+
+class Runs(Protocol):
+    """Task instances as the ledger knows them."""
+
+    def begin(self, identity: RunIdentity, *, input_digest: str) -> TaskRun:
+        """Record that a task starts, or recognise its retry.
+
+        A retry keeps its generation, and so adopts what the earlier try wrote. A task that had
+        finished and is run again on other input starts a new generation.
+        """
+
+    def finish(self, run: TaskRun, *, state: str = "success") -> None:
+        """Record that a task reached its result: ``success`` or ``refused``."""
+
+
+class Assets(Protocol):
+    """The catalog's rows."""
+
+    def register(
+        self,
+        *,
+        name: str,
+        kind: AssetKind,
+        uri: str,
+        owner: str | None = None,
+        description: str | None = None,
+        importance: str | None = None,
+        tags: Sequence[str] = (),
+        location: Mapping[str, Any] | None = None,
+        source: str = "declared",
+    ) -> None:
+        """Create or refresh a catalog entry; ``location`` is merged into what is there."""
+
+    def set_location(self, name: str, location: Mapping[str, Any]) -> None:
+        """Merge facts about where and how an asset is kept."""
+
+    def lock(self, name: str) -> dict[str, Any]:
+        """Take the asset's row for this transaction and return it.
+
+        :raises AssetNotFoundError: there is none.
+        """
+
+    def get(self, name: str) -> dict[str, Any]:
+        """Return the catalog entry."""
+
+    def list(self, *, kind: str | None = None, after: str = "", limit: int = 100) -> list[dict[str, Any]]:
+        """Return a page of catalog entries by name."""
+
+
+class Versions(Protocol):
+    """Versions, their parts and their aliases."""
+
+    def part_of(self, fact: FactKey) -> Part | None:
+        """Return the part a fact staged, if it did."""
+
+    def part(self, part_id: int) -> Part:
+        """Return a part."""
+
+    def add_part(
+        self,
+        *,
+        run: TaskRun,
+        fact: FactKey,
+        relation: Relation,
+        columns: Sequence[Column],
+        fingerprint: Fingerprint,
+        profile: Mapping[str, Any],
+        partition_key: str | None,
+        inputs: Sequence[int],
+    ) -> Part:
+        """Record a staged part."""
+
+    def of_fact(self, fact: FactKey) -> Version | None:
+        """Return the version a fact made, if it did."""
+
+    def find(self, ref: str) -> Version:
+        """Return ``name``, ``name@number`` or ``name@alias``; a bare name is the current version.
+
+        :raises AssetNotFoundError, VersionNotFoundError: with the closest names.
+        """
+
+    def alias(self, asset: str, name: str) -> Version | None:
+        """Return the version an alias points at."""
+
+    def by_id(self, version_id: int) -> Version:
+        """Return a version."""
+
+    def bringing(self, part_id: int) -> Version:
+        """Return the version that a part was published with."""
+
+    def manifest(self, version_id: int) -> tuple[Part, ...]:
+        """Return the parts of a version in order."""
+
+    def columns(self, version_id: int) -> tuple[Column, ...]:
+        """Return the schema of a version."""
+
+    def add(
+        self,
+        *,
+        run: TaskRun,
+        fact: FactKey,
+        parts: Sequence[Part] = (),
+        columns: Sequence[Column] = (),
+        parent_id: int | None = None,
+        partition_key: str | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Version:
+        """Write the next version of ``fact.asset``; the caller holds the asset's lock."""
+
+    def move_alias(
+        self,
+        *,
+        asset: str,
+        name: str,
+        version_id: int | None,
+        run: TaskRun,
+        report_id: int | None = None,
+    ) -> None:
+        """Point an alias at a version, or remove it, and keep the history."""
+
+    def pin(self, version_id: int, *, holder: str, reason: str) -> None:
+        """Keep a version from being collected."""
+
+    def list(self, asset: str, *, before: int | None = None, limit: int = 50) -> list[Version]:
+        """Return a page of versions, newest first."""
+
+
+class Reports(Protocol):
+    """Evidence."""
+
+    def add(
+        self,
+        *,
+        run: TaskRun,
+        fact: FactKey,
+        kind: str,
+        verdict: str,
+        body: Mapping[str, Any],
+        version_id: int | None = None,
+        part_id: int | None = None,
+    ) -> Report:
+        """Write a report, or return the one this fact already wrote."""
+
+    def of_fact(self, fact: FactKey, kind: str) -> Report | None:
+        """Return the report a fact wrote, if it did."""
+
+    def get(self, report_id: int) -> Report:
+        """Return a report."""
+
+    def latest(
+        self, *, asset: str, kind: str, version_id: int | None = None, part_id: int | None = None
+    ) -> Report | None:
+        """Return the newest report of a kind."""
+
+    def unanswered(self, *, asset: str, action: str) -> Report | None:
+        """Return the newest decision for an action that no version has followed yet."""
+
+    def list(self, *, asset: str, version_id: int | None = None, limit: int = 50) -> list[Report]:
+        """Return reports, newest first; with a version, also those of the part it brought."""
+
+
+class Lineage(Protocol):
+    """Edges between versions and reports."""
+
+    def add(self, edges: Iterable[Edge], *, run: TaskRun) -> None:
+        """Write edges; the same edge twice is one."""
+
+    def walk(self, start: str, *, direction: Direction, depth: int = 20, limit: int = 1000) -> Graph:
+        """Return what a node was made from (upstream) or went into (downstream)."""
+
+
+class Incidents(Protocol):
+    """Opened problems."""
+
+    def open(
+        self, *, asset: str, kind: str, severity: str, title: str, report_id: int
+    ) -> tuple[Incident, bool]:
+        """Open an incident, or return the open one of that asset and kind; whether it is new."""
+
+    def resolve(self, incident_id: int, *, resolution: str) -> None:
+        """Close an incident."""
+
+    def list(self, *, asset: str | None = None, state: str | None = None, limit: int = 50) -> list[Incident]:
+        """Return incidents, newest first."""
+
+
+class Audit(Protocol):
+    """The append-only, hash-chained record of decisions."""
+
+    def add(self, *, action: str, subject: str, run: TaskRun, detail: Mapping[str, Any]) -> None:
+        """Append an entry."""
+
+    def verify(self) -> tuple[int, str | None]:
+        """Return how many entries there are, and the first fault or ``None``."""
+
+
+class Outbox(Protocol):
+    """What must reach other systems, written with the fact it tells of."""
+
+    def add(self, *, key: str, topic: str, ordering_key: str, payload: Mapping[str, Any]) -> None:
+        """Queue an event; the same key twice is one."""
+
+    def deliver(self, topic: str, send: Callable[[Mapping[str, Any]], None], *, limit: int = 100) -> int:
+        """Send what is due, in order per key, and return how many went out."""
+
+
+class Warehouse(Protocol):
+    """Tables of managed datasets."""
+
+    def columns(self, relation: Relation) -> tuple[Column, ...]:
+        """Return a table's columns; empty when it is not there."""
+
+    def create_table(self, relation: Relation, columns: Sequence[Column]) -> None:
+        """Create an empty table."""
+
+    def copy_rows(
+        self, relation: Relation, columns: Sequence[str], lines: Iterator[bytes], *, on_bytes: Callable[[int], None]
+    ) -> int:
+        """Stream CSV (with header) into a table; returns the rows."""
+
+    def create_from_select(
+        self, relation: Relation, query: str, parameters: Mapping[str, Any] | None = None
+    ) -> None:
+        """Create a table from a query with values for ``%(name)s``."""
+
+    def bind(self, inputs: Mapping[str, Sequence[Part]]) -> None:
+        """Make names stand for exact versions until the transaction ends."""
+
+    def fingerprint(self, relation: Relation) -> Fingerprint:
+        """Read every row once and return the content's fingerprint."""
+
+    def profile(
+        self, relation: Relation, columns: Sequence[Column], grids: dict[str, tuple[float, float]]
+    ) -> dict[str, Any]:
+        """Count, describe and histogram every column; ``grids`` gains an entry per new numeric column."""
+
+    def point_view(self, view: Relation, columns: Sequence[Column], parts: Sequence[Part]) -> None:
+        """Make a view show exactly these parts."""
+
+    def drop_view(self, view: Relation) -> None:
+        """Drop a view of ours, if it is there."""
+
+    def engine_connection(self) -> AbstractContextManager[Any]:
+        """Open a connection for a quality engine; it sees what is committed."""
+
+    def union(self, parts: Sequence[Part], columns: Sequence[str]) -> str:
+        """SQL that reads these parts."""
+
+    def export_csv(self, query: str, path: Path, params: Sequence[Any] | None = None) -> int:
+        """Write a query's rows to a CSV file with header, atomically; returns the rows."""
+
+    def query(self, query: str, params: Sequence[Any] | None = None) -> list[dict[str, Any]]:
+        """Return the rows of a small query."""
+
+
+class Trainer(Protocol):
+    """Something that trains a model in a process of its own."""
+
+    def check(self, spec: TrainingSpec) -> None:
+        """Refuse a spec that cannot work, before any data is read."""
+
+    def train(self, job: TrainingJob, *, on_progress: Callable[[Progress], None]) -> TrainingResult:
+        """Train, or resume, or return what an earlier try finished."""
+
+
+class Scorer(Protocol):
+    """A stored model, loaded without running code it brings."""
+
+    def score(self, columns: Mapping[str, Any]) -> Any:
+        """Return one score per row, ``float64 [n]``."""
+
+    def score_csv(self, path: Path, *, block_rows: int = 65536) -> Iterator[tuple[dict[str, Any], Any]]:
+        """Yield blocks of columns with their scores, in file order and bounded memory."""
+
+
+class ScorerLoader(Protocol):
+    """Opens stored models."""
+
+    def __call__(self, model_dir: Path) -> Scorer:
+        """Load the model in a folder."""
+
+
+class Ledger(Protocol):
+    """Everything that happened, written once."""
+
+    @property
+    def runs(self) -> Runs: ...
+    @property
+    def assets(self) -> Assets: ...
+    @property
+    def versions(self) -> Versions: ...
+    @property
+    def reports(self) -> Reports: ...
+    @property
+    def lineage(self) -> Lineage: ...
+    @property
+    def incidents(self) -> Incidents: ...
+    @property
+    def audit(self) -> Audit: ...
+    @property
+    def outbox(self) -> Outbox: ...
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All or nothing; the warehouse takes part in it."""
