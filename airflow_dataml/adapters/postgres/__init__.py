@@ -1,0 +1,1 @@
+"""PostgreSQL: the ledger, the warehouse of managed datasets and the outbox."""

@@ -1,0 +1,265 @@
+"""Versions, parts and aliases on PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_dataml.core.datasets import Column, Fingerprint, Part, Version, schema_hash
+from airflow_dataml.core.errors import AssetNotFoundError, VersionNotFoundError
+from airflow_dataml.core.refs import Relation, VersionRef
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_dataml.adapters.postgres.connection import Connection
+    from airflow_dataml.core.refs import FactKey
+    from airflow_dataml.core.runs import TaskRun
+
+_VERSION = """
+SELECT v.version_id, a.name AS asset, a.kind, v.number, v.fact_key, v.row_count AS rows, v.fingerprint,
+       v.schema_hash, v.partition_key, v.created_at, v.facts,
+       coalesce((SELECT array_agg(l.name ORDER BY l.name) FROM dataml.alias l
+                  WHERE l.version_id = v.version_id), '{}') AS aliases
+FROM dataml.version v JOIN dataml.asset a USING (asset_id)
+"""
+_PART = """
+SELECT p.part_id, p.relation, s.columns, p.row_count, p.hash_xor, p.hash_total, p.partition_key, p.profile, p.inputs
+FROM dataml.part p JOIN dataml.schema_blob s USING (schema_hash)
+"""
+
+
+class PostgresVersions:
+    """Numbered states of assets and the pointers to them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def part_of(self, fact: FactKey) -> Part | None:
+        """Return the part a fact staged."""
+        row = self._db.row(_PART + "WHERE p.fact_key = %s", [str(fact)])
+        return _part(row) if row else None
+
+    def part(self, part_id: int) -> Part:
+        """Return a part."""
+        row = self._db.row(_PART + "WHERE p.part_id = %s", [part_id])
+        if row is None:
+            msg = f"part {part_id} is not in the ledger; was the stage task's ledger another one?"
+            raise VersionNotFoundError(msg)
+        return _part(row)
+
+    def add_part(
+        self,
+        *,
+        run: TaskRun,
+        fact: FactKey,
+        relation: Relation,
+        columns: Sequence[Column],
+        fingerprint: Fingerprint,
+        profile: Mapping[str, Any],
+        partition_key: str | None,
+        inputs: Sequence[int],
+    ) -> Part:
+        """Record a staged part."""
+        from psycopg.types.json import Jsonb
+
+        blob = self._schema(columns)
+        part_id = self._db.scalar(
+            """
+            INSERT INTO dataml.part (asset_id, run_key, fact_key, relation, schema_hash, partition_key, row_count,
+                                     hash_xor, hash_total, profile, inputs)
+            SELECT asset_id, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s FROM dataml.asset WHERE name = %s
+            RETURNING part_id
+            """,
+            [
+                run.run_key, str(fact), str(relation), blob, partition_key, fingerprint.rows, fingerprint.xor,
+                fingerprint.total, Jsonb(dict(profile)), list(inputs), fact.asset,
+            ],
+        )  # fmt: skip
+        return self.part(part_id)
+
+    def of_fact(self, fact: FactKey) -> Version | None:
+        """Return the version a fact made."""
+        row = self._db.row(_VERSION + "WHERE v.fact_key = %s", [str(fact)])
+        return _version(row) if row else None
+
+    def by_id(self, version_id: int) -> Version:
+        """Return a version."""
+        return _version(self._db.one(_VERSION + "WHERE v.version_id = %s", [version_id]))
+
+    def find(self, ref: str) -> Version:
+        """Return the version a person named."""
+        parsed = VersionRef.parse(ref)
+        if parsed.number is not None:
+            row = self._db.row(
+                _VERSION + "WHERE a.name = %s AND v.number = %s", [parsed.asset, parsed.number]
+            )
+            found = _version(row) if row else None
+        else:
+            found = self.alias(parsed.asset, parsed.alias or "current")
+            if found is None and parsed.alias is None:
+                newest = self.list(parsed.asset, limit=1)
+                found = newest[0] if newest else None
+        return found or self._missing(parsed)
+
+    def alias(self, asset: str, name: str) -> Version | None:
+        """Return the version an alias points at."""
+        row = self._db.row(
+            _VERSION
+            + """WHERE a.name = %s AND v.version_id =
+                 (SELECT version_id FROM dataml.alias l WHERE l.asset_id = a.asset_id AND l.name = %s)""",
+            [asset, name],
+        )
+        return _version(row) if row else None
+
+    def bringing(self, part_id: int) -> Version:
+        """Return the version that a part was published with."""
+        return _version(self._db.one(_VERSION + "WHERE v.facts -> 'part_id' = to_jsonb(%s::bigint)", [part_id]))
+
+    def manifest(self, version_id: int) -> tuple[Part, ...]:
+        """Return the parts of a version in order."""
+        rows = self._db.rows(
+            _PART
+            + "JOIN dataml.version_part vp USING (part_id) WHERE vp.version_id = %s ORDER BY vp.position",
+            [version_id],
+        )
+        return tuple(_part(row) for row in rows)
+
+    def columns(self, version_id: int) -> tuple[Column, ...]:
+        """Return the schema of a version."""
+        blob = self._db.scalar(
+            "SELECT s.columns FROM dataml.version JOIN dataml.schema_blob s USING (schema_hash) WHERE version_id = %s",
+            [version_id],
+        )
+        return _columns(blob or [])
+
+    def add(
+        self,
+        *,
+        run: TaskRun,
+        fact: FactKey,
+        parts: Sequence[Part] = (),
+        columns: Sequence[Column] = (),
+        parent_id: int | None = None,
+        partition_key: str | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Version:
+        """Write the next version; the caller holds the asset's lock."""
+        from psycopg.types.json import Jsonb
+
+        total = sum((p.fingerprint for p in parts), Fingerprint())
+        version_id = self._db.scalar(
+            """
+            INSERT INTO dataml.version (asset_id, number, parent_id, run_key, fact_key, schema_hash, fingerprint,
+                                        row_count, partition_key, facts)
+            SELECT asset_id, 1 + coalesce((SELECT max(number) FROM dataml.version v WHERE v.asset_id = a.asset_id), 0),
+                   %s, %s, %s, %s, %s, %s, %s, %s
+            FROM dataml.asset a WHERE name = %s
+            RETURNING version_id
+            """,
+            [
+                parent_id, run.run_key, str(fact), self._schema(columns) if columns else None,
+                total.text if parts else None, total.rows if parts else None, partition_key,
+                Jsonb(dict(facts or {})), fact.asset,
+            ],
+        )  # fmt: skip
+        for position, part in enumerate(parts):
+            self._db.execute(
+                "INSERT INTO dataml.version_part (version_id, position, part_id) VALUES (%s, %s, %s)",
+                [version_id, position, part.part_id],
+            )
+        return self.by_id(version_id)
+
+    def move_alias(
+        self,
+        *,
+        asset: str,
+        name: str,
+        version_id: int | None,
+        run: TaskRun,
+        report_id: int | None = None,
+    ) -> None:
+        """Point an alias at a version, or remove it; a move to where it stands leaves no trace."""
+        before = self.alias(asset, name)
+        if (before.version_id if before else None) == version_id:
+            return
+        if version_id is None:
+            self._db.execute(
+                "DELETE FROM dataml.alias l USING dataml.asset a WHERE l.asset_id = a.asset_id AND a.name = %s AND l.name = %s",
+                [asset, name],
+            )
+        else:
+            self._db.execute(
+                """
+                INSERT INTO dataml.alias (asset_id, name, version_id)
+                SELECT asset_id, %s, %s FROM dataml.asset WHERE name = %s
+                ON CONFLICT (asset_id, name) DO UPDATE SET version_id = excluded.version_id, moved_at = now()
+                """,
+                [name, version_id, asset],
+            )
+        self._db.execute(
+            """
+            INSERT INTO dataml.alias_history (asset_id, name, from_version, to_version, report_id, run_key)
+            SELECT asset_id, %s, %s, %s, %s, %s FROM dataml.asset WHERE name = %s
+            """,
+            [name, before.version_id if before else None, version_id, report_id, run.run_key, asset],
+        )
+
+    def pin(self, version_id: int, *, holder: str, reason: str) -> None:
+        """Keep a version from being collected."""
+        self._db.execute(
+            "INSERT INTO dataml.pin (version_id, holder, reason) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            [version_id, holder, reason],
+        )
+
+    def list(self, asset: str, *, before: int | None = None, limit: int = 50) -> list[Version]:
+        """Return a page of versions, newest first."""
+        rows = self._db.rows(
+            _VERSION
+            + "WHERE a.name = %s AND (%s::int IS NULL OR v.number < %s) ORDER BY v.number DESC LIMIT %s",
+            [asset, before, before, limit],
+        )
+        return [_version(row) for row in rows]
+
+    def _schema(self, columns: Sequence[Column]) -> str:
+        from psycopg.types.json import Jsonb
+
+        key = schema_hash(tuple(columns))
+        self._db.execute(
+            "INSERT INTO dataml.schema_blob (schema_hash, columns) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            [key, Jsonb([[c.name, c.type] for c in columns])],
+        )
+        return key
+
+    def _missing(self, ref: VersionRef) -> Version:
+        if self._db.row("SELECT 1 FROM dataml.asset WHERE name = %s", [ref.asset]) is None:
+            names = [r["name"] for r in self._db.rows("SELECT name FROM dataml.asset ORDER BY name LIMIT 1000")]
+            what = "asset"
+            raise AssetNotFoundError.from_available(what, ref.asset, names)
+        known = [f"{ref.asset}@{v.number}" for v in self.list(ref.asset)]
+        aliases = self._db.rows(
+            "SELECT l.name FROM dataml.alias l JOIN dataml.asset a USING (asset_id) WHERE a.name = %s", [ref.asset]
+        )
+        what = "version"
+        raise VersionNotFoundError.from_available(
+            what, str(ref), [*known, *(f"{ref.asset}@{row['name']}" for row in aliases)]
+        )
+
+
+def _columns(blob: Sequence[Sequence[str]]) -> tuple[Column, ...]:
+    return tuple(Column(name, type_) for name, type_ in blob)
+
+
+def _part(row: Mapping[str, Any]) -> Part:
+    return Part(
+        part_id=row["part_id"],
+        relation=Relation.parse(row["relation"]),
+        columns=_columns(row["columns"]),
+        fingerprint=Fingerprint(row["row_count"], int(row["hash_xor"]), int(row["hash_total"])),
+        partition_key=row["partition_key"],
+        profile=row["profile"],
+        inputs=tuple(row["inputs"]),
+    )
+
+
+def _version(row: Mapping[str, Any]) -> Version:
+    return Version(**(dict(row) | {"aliases": tuple(row["aliases"])}))

@@ -1,0 +1,157 @@
+"""Tables of managed datasets on PostgreSQL: parts, views over them, fingerprints, export."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow_dataml.adapters.postgres.profiles import profile_relation
+from airflow_dataml.core.datasets import Column, Fingerprint
+from airflow_dataml.core.errors import SpecError
+from airflow_dataml.core.refs import quote_identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from airflow_dataml.adapters.postgres.connection import Connection
+    from airflow_dataml.core.datasets import Part
+    from airflow_dataml.core.refs import Relation
+
+_UNSIGNED = 1 << 64
+_TYPE = re.compile(r"[a-z][a-z0-9_ ]*(\(\d+(, ?\d+)?\))?[a-z ]*(\[\])?", re.IGNORECASE)
+_COLUMNS = """
+SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type
+FROM pg_attribute a WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
+"""
+
+
+class PostgresWarehouse:
+    """Physical side of managed datasets."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def columns(self, relation: Relation) -> tuple[Column, ...]:
+        """Return a table's columns; empty when it is not there."""
+        return tuple(Column(**row) for row in self._db.rows(_COLUMNS, [relation.quoted]))
+
+    def create_table(self, relation: Relation, columns: Sequence[Column]) -> None:
+        """Create an empty table with columns of the given types."""
+        for column in columns:
+            # A type cannot be bound; the server is asked whether the text is one before it becomes SQL.
+            if not _TYPE.fullmatch(column.type) or self._db.scalar("SELECT to_regtype(%s)::oid", [column.type]) is None:
+                msg = f"column {column.name!r} has type {column.type!r}, which PostgreSQL does not know."
+                raise SpecError(msg)
+        body = ", ".join(f"{quote_identifier(c.name)} {c.type}" for c in columns)
+        self._db.execute(f"CREATE TABLE {relation.quoted} ({body})")
+
+    def copy_rows(
+        self,
+        relation: Relation,
+        columns: Sequence[str],
+        lines: Iterator[bytes],
+        *,
+        on_bytes: Callable[[int], None],
+    ) -> int:
+        """Stream CSV with a header line into a table; empty unquoted fields are null."""
+        names = ", ".join(quote_identifier(c) for c in columns)
+        command = f"COPY {relation.quoted} ({names}) FROM STDIN (FORMAT csv, HEADER true)"
+        sent = 0
+        with self._db.errors(), self._db.raw.cursor() as cursor:
+            with cursor.copy(command) as copy:
+                for block in lines:
+                    copy.write(block)
+                    sent += len(block)
+                    on_bytes(sent)
+            return cursor.rowcount
+
+    def create_from_select(
+        self, relation: Relation, query: str, parameters: Mapping[str, Any] | None = None
+    ) -> None:
+        """Create a table from a query; names bound by ``bind`` resolve to exact versions.
+
+        :param parameters: values for ``%(name)s``; the driver quotes them, since the server takes no
+            bound values in this statement.
+        """
+        import psycopg
+
+        body = query.strip().rstrip(";")
+        if parameters:
+            body = psycopg.ClientCursor(self._db.raw).mogrify(body, dict(parameters))
+        self._db.execute(f"CREATE TABLE {relation.quoted} AS {body}")
+
+    def bind(self, inputs: Mapping[str, Sequence[Part]]) -> None:
+        """Make unqualified names stand for exact versions until the session ends.
+
+        They become temporary views, which PostgreSQL finds before any other table of that name.
+        """
+        for name, parts in inputs.items():
+            columns = [c.name for c in parts[-1].columns]
+            self._db.execute(f"CREATE OR REPLACE TEMP VIEW {quote_identifier(name)} AS {self.union(parts, columns)}")
+
+    def fingerprint(self, relation: Relation) -> Fingerprint:
+        """Read every row once; see ``core.datasets.Fingerprint``."""
+        row = self._db.one(
+            f"""SELECT count(*) AS rows, coalesce(bit_xor(hash_record_extended(t, 0)), 0) AS xor,
+                       coalesce(sum(hash_record_extended(t, 1)), 0) AS total
+                FROM {relation.quoted} t"""
+        )
+        return Fingerprint(row["rows"], row["xor"] % _UNSIGNED, int(row["total"]) % _UNSIGNED)
+
+    def profile(
+        self, relation: Relation, columns: Sequence[Column], grids: dict[str, tuple[float, float]]
+    ) -> dict[str, Any]:
+        """Count, describe and histogram every column (see ``core.profiles``)."""
+        return profile_relation(self._db, relation, columns, grids)
+
+    def point_view(self, view: Relation, columns: Sequence[Column], parts: Sequence[Part]) -> None:
+        """Make a view show exactly these parts; the lock it takes is held until the transaction ends.
+
+        :raises SpecError: the name belongs to something that is not a view of ours.
+        """
+        kind = self._db.scalar("SELECT relkind FROM pg_class WHERE oid = to_regclass(%s)", [view.quoted])
+        if kind not in (None, "v"):
+            msg = f"{view} is a table of its own and would be replaced: choose another name, or move it away first."
+            raise SpecError(msg)
+        names = [c.name for c in columns]
+        if kind == "v" and self.columns(view) != tuple(columns):
+            self._db.execute(f"DROP VIEW {view.quoted}")
+        self._db.execute(f"CREATE SCHEMA IF NOT EXISTS {quote_identifier(view.schema)}")
+        self._db.execute(f"CREATE OR REPLACE VIEW {view.quoted} AS {self.union(parts, names)}")
+
+    def union(self, parts: Sequence[Part], columns: Sequence[str]) -> str:
+        """SQL that reads these parts."""
+        names = ", ".join(quote_identifier(c) for c in columns)
+        return " UNION ALL ".join(f"SELECT {names} FROM {p.relation.quoted}" for p in parts)
+
+    def export_csv(self, query: str, path: Path, params: Sequence[Any] | None = None) -> int:
+        """Write a query's rows to a CSV file with header; the file appears whole or not at all."""
+        scratch = path.with_suffix(path.suffix + ".part")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._db.errors(), self._db.raw.cursor() as cursor, scratch.open("wb") as out:
+            with cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER true)", params) as copy:
+                for block in copy:
+                    out.write(block)
+            rows = cursor.rowcount
+            out.flush()
+            os.fsync(out.fileno())
+        scratch.replace(path)
+        return rows
+
+    def query(self, query: str, params: Sequence[Any] | None = None) -> list[dict[str, Any]]:
+        """Return the rows of a small query."""
+        return self._db.rows(query, params)
+
+    def drop_view(self, view: Relation) -> None:
+        """Drop a view of ours, if it is there."""
+        self._db.execute(f"DROP VIEW IF EXISTS {view.quoted}")
+
+    @contextmanager
+    def engine_connection(self) -> Iterator[Any]:
+        """Yield a connection of its own with plain rows, for a quality engine; it sees what is committed."""
+        with self._db.sibling() as connection:
+            yield connection
+
