@@ -1,0 +1,37 @@
+"""Fetching the files of a model version, verified, for whoever scores with it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from airflow_dataml.core.errors import RegistryError
+from airflow_dataml.core.registry import ModelFiles
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow_dataml.core.datasets import Version
+    from airflow_dataml.core.ports import Scorer, ScorerLoader
+    from airflow_dataml.core.registry import ModelRegistry
+
+log = logging.getLogger(__name__)
+
+
+def open_model(*, version: Version, registry: ModelRegistry, scorers: ScorerLoader, work_dir: Path) -> Scorer:
+    """Load a model version; its files come from the registry once per worker and must match the ledger.
+
+    :raises RegistryError: the store does not answer, or gave other bytes than were registered.
+    """
+    digest = version.facts["artifact_digest"]
+    folder = work_dir / "models" / f"{version.asset}_{version.number}_{digest[:12]}"
+    if not (folder / "model.onnx").exists():
+        registry.fetch_model(source=version.facts["registry"]["source"], target=folder)
+    found = ModelFiles.read(folder).digest
+    if found != digest:
+        msg = (
+            f"the stored files of {version.ref} are not the ones that were registered (digest {found}, ledger {digest}): "
+            f"restore them in the registry and delete {str(folder)!r}."
+        )
+        raise RegistryError(msg)
+    return scorers(folder)

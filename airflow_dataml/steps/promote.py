@@ -1,0 +1,125 @@
+"""Promote: move the champion alias, with its reasons, in one transaction."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from airflow_dataml.core.errors import AliasMovedError, PromotionRefusedError
+from airflow_dataml.core.evaluation import decide_promotion
+from airflow_dataml.core.runs import digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_dataml.core.datasets import Version
+    from airflow_dataml.core.governance import Decision, Report
+    from airflow_dataml.core.ports import Ledger
+    from airflow_dataml.core.registry import ModelRegistry
+    from airflow_dataml.core.runs import RunIdentity, TaskRun
+
+log = logging.getLogger(__name__)
+MLFLOW_TOPIC = "mlflow"
+
+
+def promote_model(*, ledger: Ledger, identity: RunIdentity, evaluation: int) -> Report:
+    """Decide on an evaluation report, move the aliases, and return the decision report.
+
+    Promoted: the version becomes ``champion``, the old one ``previous``. Kept: the version becomes
+    ``challenger`` and scores as a shadow.
+
+    :param evaluation: id of the evaluation report.
+    :raises PromotionRefusedError: the report is not an evaluation.
+    :raises AliasMovedError: the champion changed since the evaluation.
+    """
+    evidence = ledger.reports.get(evaluation)
+    if evidence.kind != "evaluation" or evidence.version_id is None:
+        msg = f"report {evaluation} is a {evidence.kind!r} report; a promotion needs an evaluation."
+        raise PromotionRefusedError(msg, evidence.body)
+    run = ledger.runs.begin(identity, input_digest=digest_of(evaluation=evaluation))
+    version = ledger.versions.by_id(evidence.version_id)
+    fact = run.fact(version.asset)
+    with ledger.transaction():
+        ledger.assets.lock(version.asset)
+        report = ledger.reports.of_fact(fact, "decision")
+        if report is None:
+            report = _decide(ledger, run, version, evidence)
+        ledger.runs.finish(run)
+    log.info("Decision on %s: %s. %s", version.ref, report.body["action"], "; ".join(report.body["reasons"]))
+    return report
+
+
+def _decide(ledger: Ledger, run: TaskRun, version: Version, evidence: Report) -> Report:
+    champion = ledger.versions.alias(version.asset, "champion")
+    expected = evidence.body["champion_id"]
+    if (champion.version_id if champion else None) != expected:
+        msg = (
+            f"the champion of {version.asset!r} is {champion.ref if champion else 'gone'} and was "
+            f"{evidence.body['champion_ref'] or 'none'} when {version.ref} was evaluated: evaluate again."
+        )
+        raise AliasMovedError(msg)
+    decision = decide_promotion(
+        verdict=evidence.verdict, reason=str(evidence.body["summary"]), first=champion is None
+    )
+    report = ledger.reports.add(
+        run=run,
+        fact=run.fact(version.asset),
+        kind="decision",
+        verdict=evidence.verdict,
+        body=decision.to_dict() | {"evaluation": evidence.report_id, "version": version.ref},
+        version_id=version.version_id,
+    )
+    _move(ledger, run, version, champion, decision, report)
+    ledger.audit.add(
+        action=decision.action, subject=version.ref, run=run, detail={"report": report.report_id} | decision.to_dict()
+    )
+    return report
+
+
+def _move(
+    ledger: Ledger, run: TaskRun, version: Version, champion: Version | None, decision: Decision, report: Report
+) -> None:
+    moves: dict[str, Version | None] = {"candidate": None}
+    if decision.action == "promote":
+        moves |= {"champion": version, "challenger": None}
+        if champion is not None:
+            moves["previous"] = champion
+        _close_incidents(ledger, version)
+    else:
+        moves["challenger"] = version
+    for name, target in moves.items():
+        ledger.versions.move_alias(
+            asset=version.asset,
+            name=name,
+            version_id=target.version_id if target else None,
+            run=run,
+            report_id=report.report_id,
+        )
+        ledger.outbox.add(
+            key=f"{report.report_id}/{name}",
+            topic=MLFLOW_TOPIC,
+            ordering_key=f"{version.asset}/{name}",
+            payload={
+                "model": version.asset,
+                "alias": name,
+                "version": target.facts["registry"]["version"] if target else None,
+            },
+        )
+
+
+def _close_incidents(ledger: Ledger, version: Version) -> None:
+    for incident in ledger.incidents.list(asset=version.asset):
+        if incident.state != "resolved" and incident.kind in ("drift", "decay"):
+            ledger.incidents.resolve(incident.incident_id, resolution=f"replaced by {version.ref}")
+
+
+def drain_aliases(*, ledger: Ledger, registry: ModelRegistry) -> int:
+    """Bring the registry's aliases to where the ledger has them; returns how many events went out.
+
+    A registry that does not answer costs one attempt; the events wait in the outbox.
+    """
+
+    def send(payload: Mapping[str, Any]) -> None:
+        registry.set_alias(model=payload["model"], alias=payload["alias"], version=payload["version"])
+
+    return ledger.outbox.deliver(MLFLOW_TOPIC, send)

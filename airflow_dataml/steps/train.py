@@ -1,0 +1,290 @@
+"""Plan and train: a model version from a pinned dataset version."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_dataml.core.errors import NotFoundError, TrainingSpecError
+from airflow_dataml.core.governance import Decision
+from airflow_dataml.core.lineage import Edge, report_node, version_node
+from airflow_dataml.core.profiles import cells_of
+from airflow_dataml.core.refs import quote_identifier
+from airflow_dataml.core.registry import MetricPoint, ModelFiles
+from airflow_dataml.core.runs import digest_of
+from airflow_dataml.core.training import TrainingJob
+from airflow_dataml.core.windows import TrainingPlan
+
+if TYPE_CHECKING:
+
+    from pathlib import Path
+
+    from airflow_dataml.core.datasets import Part, Version
+    from airflow_dataml.core.ports import Ledger, ScorerLoader, Trainer, Warehouse
+    from airflow_dataml.core.refs import FactKey
+    from airflow_dataml.core.registry import ModelRegistry
+    from airflow_dataml.core.runs import RunIdentity, TaskRun
+    from airflow_dataml.core.training import Progress, TrainingResult, TrainingSpec
+    from airflow_dataml.core.windows import DataWindow
+
+log = logging.getLogger(__name__)
+_LINE_EVERY_S = 2.0
+
+
+def plan_training(
+    *, ledger: Ledger, warehouse: Warehouse, model: str, dataset: str, target: str, window: DataWindow
+) -> TrainingPlan | Decision:
+    """Pin what a training would use, or decide to wait and say why.
+
+    A first model is trained once there are enough batches; a later one only when it was asked for.
+
+    :raises NotFoundError: the dataset has no version.
+    :raises TrainingSpecError: the time or key columns are not in it.
+    """
+    version = ledger.versions.find(dataset)
+    champion = ledger.versions.alias(model, "champion")
+    request = ledger.reports.unanswered(asset=model, action="retrain")
+    parts = [p for p in ledger.versions.manifest(version.version_id) if p.partition_key]
+    keys = sorted({str(p.partition_key) for p in parts})[-window.batches :]
+    if champion is None and len(keys) < window.min_batches:
+        return Decision("wait", (f"{len(keys)} of {window.min_batches} batches have arrived",))
+    if champion is not None and request is None:
+        return Decision("wait", (f"{champion.ref} is champion and nothing asks for another model",))
+    _require(version, ledger, (window.time_column, *window.key_columns, target))
+    newest = [p for p in parts if p.partition_key == keys[-1]]
+    return TrainingPlan(
+        model=model,
+        dataset=version.asset,
+        version_id=version.version_id,
+        version=version.ref,
+        partitions=tuple(keys),
+        time_column=window.time_column,
+        key_columns=window.key_columns,
+        cut=_cut(warehouse, newest, window, target),
+        champion=champion.version_id if champion else None,
+        reason_report=request.report_id if request else None,
+        reasons=tuple(request.body["reasons"]) if request else ("there is no model yet",),
+    )
+
+
+def export_rows(
+    *,
+    ledger: Ledger,
+    warehouse: Warehouse,
+    plan: TrainingPlan,
+    columns: tuple[str, ...],
+    target: str,
+    side: str,
+    path: Path,
+) -> int:
+    """Write the labelled rows of one side of the cut, oldest first, to a CSV file; returns how many.
+
+    :param side: ``train`` (before the cut) or ``holdout`` (from it on).
+    """
+    parts = [p for p in ledger.versions.manifest(plan.version_id) if p.partition_key in plan.partitions]
+    names = dict.fromkeys((*columns, target))
+    shown = ", ".join(quote_identifier(c) for c in names)
+    needed = tuple(dict.fromkeys((*names, plan.time_column, *plan.key_columns)))
+    order = ", ".join(quote_identifier(c) for c in (plan.time_column, *plan.key_columns))
+    comparison = "<" if side == "train" else ">="
+    query = f"""SELECT {shown} FROM ({warehouse.union(parts, needed)}) t
+                WHERE {quote_identifier(target)} IS NOT NULL
+                  AND {quote_identifier(plan.time_column)} {comparison} %s::timestamptz
+                ORDER BY {order}"""
+    return warehouse.export_csv(query, path, [plan.cut])
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What training needs besides the ledger.
+
+    :param work_dir: folder kept between tries; exports and checkpoints live there.
+    :param experiment: name of the experiment in the tracking store.
+    """
+
+    trainer: Trainer
+    registry: ModelRegistry
+    scorers: ScorerLoader
+    work_dir: Path
+    experiment: str
+
+
+def train_model(
+    *,
+    ledger: Ledger,
+    warehouse: Warehouse,
+    identity: RunIdentity,
+    plan: TrainingPlan,
+    spec: TrainingSpec,
+    workshop: Workshop,
+) -> Version:
+    """Train, track, register, and record the model version; a retry resumes where the last try stopped.
+
+    :raises TrainingSpecError: a column or the module is not there; nothing was started.
+    :raises RegistryError: the tracking store does not answer; nothing was started.
+    :raises TrainingCrashedError: the training process died; a retry resumes from its last checkpoint.
+    """
+    _require(ledger.versions.by_id(plan.version_id), ledger, spec.required_columns)
+    workshop.trainer.check(spec)
+    workshop.registry.check()
+    digest = digest_of(plan=plan.to_dict(), spec=spec.model_dump(mode="json"))
+    run = ledger.runs.begin(identity, input_digest=digest)
+    fact = run.fact(spec.model)
+    version = ledger.versions.of_fact(fact)
+    if version is not None:
+        log.info("An earlier try registered %s; kept", version.ref)
+        return version
+    folder = workshop.work_dir / fact.digest
+    rows = export_rows(
+        ledger=ledger,
+        warehouse=warehouse,
+        plan=plan,
+        columns=spec.required_columns,
+        target=spec.target,
+        side="train",
+        path=folder / "train.csv",
+    )
+    log.info("Exported %d rows of %s (%s)", rows, plan.version, ", ".join(plan.partitions))
+    facts = _train_and_track(ledger, fact, plan, spec, workshop, folder)
+    return _record(ledger, run, plan, spec, facts)
+
+
+def _train_and_track(
+    ledger: Ledger, fact: FactKey, plan: TrainingPlan, spec: TrainingSpec, workshop: Workshop, folder: Path
+) -> dict[str, Any]:
+    registry = workshop.registry
+    pinned = ledger.versions.by_id(plan.version_id)
+    tracked = registry.ensure_run(
+        experiment=workshop.experiment,
+        key=str(fact),
+        name=f"{spec.model} on {plan.version}",
+        params=_parameters(spec),
+        tags={"dataml.dataset": plan.version, "dataml.task": str(fact.task)},
+    )
+    registry.log_dataset(
+        run_id=tracked.run_id,
+        name=pinned.asset,
+        version=pinned.number,
+        digest=pinned.fingerprint or "",
+        uri=f"dataml://dataset/{plan.version}",
+        context="training",
+    )
+    job = TrainingJob(spec=spec, data=folder / "train.csv", work_dir=folder)
+    result = workshop.trainer.train(job, on_progress=_Teller(registry, tracked.run_id))
+    artifacts = folder / "model" if not result.artifact_dir else type(folder)(result.artifact_dir)
+    registry.log_metrics(
+        run_id=tracked.run_id,
+        points=[MetricPoint(f"final_{k}", v, 0, 0) for k, v in sorted(result.metrics.items())],
+    )
+    numeric = [f.name for f in spec.features if f.kind == "numeric"]
+    categorical = [f.name for f in spec.features if f.kind == "categorical"]
+    source = registry.log_model(run_id=tracked.run_id, model_dir=artifacts, numeric=numeric, categorical=categorical)
+    number = registry.register(
+        model=spec.model, run_id=tracked.run_id, source=source, key=str(fact), tags={"dataml.dataset": plan.version}
+    )
+    registry.finish_run(run_id=tracked.run_id, status="FINISHED")
+    return _facts(plan, spec, result, artifacts, workshop) | {
+        "registry": {"run_id": tracked.run_id, "source": source, "version": number, "experiment": workshop.experiment}
+    }
+
+
+def _facts(
+    plan: TrainingPlan, spec: TrainingSpec, result: TrainingResult, artifacts: Path, workshop: Workshop
+) -> dict[str, Any]:
+    cells: Counter[int] = Counter()
+    if spec.task == "binary":
+        for _, scores in workshop.scorers(artifacts).score_csv(artifacts.parent / "train.csv"):
+            cells.update(cells_of(scores, low=0.0, high=1.0))
+    return {
+        "plan": plan.to_dict(),
+        "spec": spec.model_dump(mode="json"),
+        "training": result.to_dict() | {"artifact_dir": None},
+        "artifact_digest": ModelFiles.read(artifacts).digest,
+        "score_cells": [[cell, count] for cell, count in sorted(cells.items())],
+    }
+
+
+def _record(
+    ledger: Ledger, run: TaskRun, plan: TrainingPlan, spec: TrainingSpec, facts: dict[str, Any]
+) -> Version:
+    fact = run.fact(spec.model)
+    with ledger.transaction():
+        ledger.assets.lock(spec.model)
+        version = ledger.versions.of_fact(fact)
+        if version is None:
+            version = ledger.versions.add(run=run, fact=fact, facts=facts)
+            node = version_node(version.version_id)
+            edges = [Edge(version_node(plan.version_id), node, "trained_on")]
+            if plan.reason_report is not None:
+                edges.append(Edge(report_node(plan.reason_report), node, "reason"))
+            ledger.lineage.add(edges, run=run)
+            ledger.versions.pin(plan.version_id, holder=version.ref, reason="trained on")
+            ledger.versions.move_alias(asset=spec.model, name="candidate", version_id=version.version_id, run=run)
+            body = facts["training"] | {"dataset": plan.version, "reasons": list(plan.reasons)}
+            ledger.reports.add(
+                run=run, fact=fact, kind="training", verdict="pass", body=body, version_id=version.version_id
+            )
+            ledger.audit.add(action="train", subject=version.ref, run=run, detail={"dataset": plan.version})
+        ledger.runs.finish(run)
+    log.info("Registered %s, trained on %s", version.ref, plan.version)
+    return version
+
+
+class _Teller:
+    """Progress to the task log and the tracking store: a line every two seconds, a metric per epoch."""
+
+    def __init__(self, registry: ModelRegistry, run_id: str) -> None:
+        self._registry = registry
+        self._run_id = run_id
+        self._told = 0.0
+        self._epoch = 0
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._told >= _LINE_EVERY_S:
+            self._told = now
+            log.info(
+                "Epoch %d of %d, step %d, loss %s, validation loss %s, %d rows/s, at most %d s left",
+                progress.epoch, progress.max_epochs, progress.step, _short(progress.loss),
+                _short(progress.validation_loss), progress.rows_per_second, progress.eta_seconds,
+            )  # fmt: skip
+        if progress.validation_loss is not None and progress.epoch > self._epoch:
+            self._epoch = progress.epoch
+            point = MetricPoint("validation_loss", progress.validation_loss, progress.epoch - 1, 0)
+            self._registry.log_metrics(run_id=self._run_id, points=[point])
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _parameters(spec: TrainingSpec) -> dict[str, str | int | float | bool]:
+    shown = spec.model_dump(mode="json", include={"module", "task", "seed", "max_epochs", "batch_size", "learning_rate"})
+    return shown | {"features": ",".join(f.name for f in spec.features), "target": spec.target}
+
+
+def _require(version: Version, ledger: Ledger, columns: tuple[str, ...]) -> None:
+    available = [c.name for c in ledger.versions.columns(version.version_id)]
+    for name in columns:
+        if name not in available:
+            hint = NotFoundError.from_available(f"column of {version.ref}", name, available)
+            raise TrainingSpecError(str(hint)) from hint
+
+
+def _cut(warehouse: Warehouse, newest: list[Part], window: DataWindow, target: str) -> str:
+    column = quote_identifier(window.time_column)
+    rows = warehouse.union(newest, (window.time_column, target))
+    found = warehouse.query(
+        f"""SELECT percentile_disc(%s) WITHIN GROUP (ORDER BY {column})::timestamptz AS cut FROM ({rows}) t
+            WHERE {quote_identifier(target)} IS NOT NULL""",
+        [1 - window.holdout_share],
+    )[0]["cut"]
+    if found is None:
+        msg = f"no row of batch {newest[0].partition_key!r} has a value in {target!r}: there is nothing to learn from yet."
+        raise TrainingSpecError(msg)
+    return str(found.isoformat())
+
+
