@@ -1,0 +1,56 @@
+"""The operator that measures a challenger against the champion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_dataml.core.evaluation import PromotionPolicy
+from airflow_dataml.operators.base import DataMLOperator
+from airflow_dataml.operators.bench import bench
+from airflow_dataml.steps.evaluate import evaluate_model
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk.definitions.context import Context
+
+
+class ModelEvaluateOperator(DataMLOperator):
+    """Measure a model version and the champion on the same pinned holdout, with a paired interval.
+
+    The verdict is kept as a report and does not fail the task; promotion reads it.
+
+    :param challenger: the version, ``name@number``. Templated.
+    :param policy: when better is surely better (``PromotionPolicy``, or its fields).
+    :param mlflow_conn_id: connection of MLflow; ``[dataml] mlflow_conn_id`` unless given.
+    """
+
+    template_fields: Sequence[str] = ("challenger", "policy")
+
+    def __init__(
+        self,
+        *,
+        challenger: Any,
+        policy: PromotionPolicy | dict[str, Any] | None = None,
+        mlflow_conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.challenger = challenger
+        self.policy = policy
+        self.mlflow_conn_id = mlflow_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Evaluate and return the report's id and verdict."""
+        policy = self.policy if isinstance(self.policy, PromotionPolicy) else PromotionPolicy.model_validate(self.policy or {})
+        with self.ledger() as ledger:
+            report = evaluate_model(
+                ledger=ledger,
+                warehouse=ledger.warehouse,
+                identity=self.identity(context),
+                challenger=str(self.challenger),
+                policy=policy,
+                bench=bench(self.mlflow_conn_id),
+            )
+        self.link(context, report.asset, report=report.report_id)
+        return {"report": report.report_id, "verdict": report.verdict, "summary": report.body["summary"]}

@@ -1,0 +1,109 @@
+"""Operators that watch a model and decide what follows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from airflow_dataml.assets import retrain
+from airflow_dataml.core.monitoring import MonitorPolicy, RetrainPolicy
+from airflow_dataml.operators.base import DataMLOperator, ref_of
+from airflow_dataml.steps.decide import decide_after_monitor
+from airflow_dataml.steps.observe import observe_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Asset
+    from airflow.sdk.definitions.context import Context
+
+
+class ModelMonitorOperator(DataMLOperator):
+    """Look at one scored batch for drift and decay; an alarm opens an incident.
+
+    The verdict is kept as a report and does not fail the task.
+
+    :param model: the model.
+    :param predictions: the dataset of its predictions.
+    :param key_columns: columns that join predictions to the labels of the scored dataset.
+    :param policy: tolerances and levels (``MonitorPolicy``, or its fields).
+    :param partition_key: the batch; the run's own partition key unless given. Templated.
+    """
+
+    template_fields: Sequence[str] = ("partition_key", "key_columns", "policy")
+
+    def __init__(
+        self,
+        *,
+        model: Asset,
+        predictions: Asset | str,
+        key_columns: Sequence[str],
+        policy: MonitorPolicy | dict[str, Any] | None = None,
+        partition_key: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.predictions = predictions
+        self.key_columns = key_columns
+        self.policy = policy
+        self.partition_key = partition_key
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Observe the batch and return the report's id and verdict."""
+        policy = self.policy if isinstance(self.policy, MonitorPolicy) else MonitorPolicy.model_validate(self.policy or {})
+        key = self.require_partition_key(context, self.partition_key)
+        with self.ledger() as ledger:
+            report = observe_batch(
+                ledger=ledger,
+                warehouse=ledger.warehouse,
+                identity=self.identity(context),
+                model=self.model.name,
+                predictions=ref_of(self.predictions),
+                key_columns=tuple(self.key_columns),
+                partition_key=key,
+                policy=policy,
+            )
+        self.link(context, self.model.name, report=report.report_id)
+        return {"report": report.report_id, "verdict": report.verdict, "summary": report.body["summary"]}
+
+
+class RetrainDecideOperator(DataMLOperator):
+    """Decide after a monitor report: retrain, fix the data, or wait.
+
+    The retrain asset has an event only when the decision is to retrain; otherwise the task is
+    skipped with the reasons. The decision is kept as a report either way.
+
+    :param model: the model; its retrain asset becomes an outlet of the task.
+    :param monitor: id of the monitor report. Templated.
+    :param policy: what asks for a new version (``RetrainPolicy``, or its fields).
+    """
+
+    template_fields: Sequence[str] = ("monitor", "policy")
+
+    def __init__(
+        self, *, model: Asset, monitor: Any, policy: RetrainPolicy | dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        self._retrain = retrain(model.name)
+        super().__init__(outlets=[self._retrain, *kwargs.pop("outlets", [])], **kwargs)
+        self.model = model
+        self.monitor = monitor
+        self.policy = policy
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Decide and return the decision."""
+        policy = self.policy if isinstance(self.policy, RetrainPolicy) else RetrainPolicy.model_validate(self.policy or {})
+        with self.ledger() as ledger:
+            report = decide_after_monitor(
+                ledger=ledger, identity=self.identity(context), monitor=int(self.monitor), policy=policy
+            )
+        self.link(context, self.model.name, report=report.report_id)
+        decision = {key: report.body[key] for key in ("action", "reasons")}
+        if decision["action"] != "retrain":
+            msg = f"Decision for {self.model.name!r}: {decision['action']}. {'; '.join(decision['reasons'])}."
+            raise AirflowSkipException(msg)
+        context["outlet_events"][self._retrain].extra = {
+            "dataml": {"report": report.report_id, "monitor": int(self.monitor), "reasons": decision["reasons"]}
+        }
+        return decision | {"report": report.report_id}

@@ -1,0 +1,84 @@
+"""The operator that scores a batch with the champion and its shadows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from airflow_dataml.core.governance import Decision
+from airflow_dataml.operators.base import DataMLOperator, event_facts, ref_of, register, view_of
+from airflow_dataml.operators.bench import bench
+from airflow_dataml.steps.score import score_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Asset
+    from airflow.sdk.definitions.context import Context
+
+
+class ModelScoreOperator(DataMLOperator):
+    """Score one batch and publish the predictions as a dataset, exactly once.
+
+    Skips while the model has no champion.
+
+    :param model: the model.
+    :param dataset: the managed dataset to score; its current version.
+    :param predictions: the dataset of predictions, from ``dataset(..., kind="prediction")``; an outlet of the task.
+    :param key_columns: columns that name a row; carried into the predictions.
+    :param shadows: aliases that score beside the champion when they are set.
+    :param partition_key: the batch; the run's own partition key unless given. Templated.
+    :param mlflow_conn_id: connection of MLflow; ``[dataml] mlflow_conn_id`` unless given.
+    """
+
+    template_fields: Sequence[str] = ("partition_key", "key_columns", "shadows")
+
+    def __init__(
+        self,
+        *,
+        model: Asset,
+        dataset: Asset | str,
+        predictions: Asset,
+        key_columns: Sequence[str],
+        shadows: Sequence[str] = ("challenger",),
+        partition_key: str | None = None,
+        mlflow_conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(outlets=[predictions, *kwargs.pop("outlets", [])], **kwargs)
+        self.model = model
+        self.dataset = dataset
+        self.predictions = predictions
+        self.key_columns = key_columns
+        self.shadows = shadows
+        self.partition_key = partition_key
+        self.mlflow_conn_id = mlflow_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Score, publish, and return the version of the predictions."""
+        key = self.require_partition_key(context, self.partition_key)
+        with self.ledger() as ledger:
+            register(ledger, self.model)
+            register(ledger, self.predictions)
+            version = score_batch(
+                ledger=ledger,
+                warehouse=ledger.warehouse,
+                identity=self.identity(context),
+                model=self.model.name,
+                dataset=ref_of(self.dataset),
+                predictions=self.predictions.name,
+                view=view_of(self.predictions),
+                key_columns=tuple(self.key_columns),
+                partition_key=key,
+                bench=bench(self.mlflow_conn_id),
+                shadows=tuple(self.shadows),
+            )
+        if isinstance(version, Decision):
+            msg = f"Nothing scored: {'; '.join(version.reasons)}."
+            raise AirflowSkipException(msg)
+        self.link(context, version.asset, version=version.number)
+        context["outlet_events"][self.predictions].extra = event_facts(
+            version.ref, rows=version.facts["batch_rows"], partition_key=key
+        )
+        return {"version": version.ref, "rows": version.facts["batch_rows"]}

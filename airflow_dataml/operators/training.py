@@ -1,0 +1,135 @@
+"""Operators that plan and train a model version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from airflow_dataml import config
+from airflow_dataml.core.governance import Decision
+from airflow_dataml.core.training import TrainingSpec
+from airflow_dataml.core.windows import DataWindow, TrainingPlan
+from airflow_dataml.hooks.mlflow import MlflowHook
+from airflow_dataml.operators.base import DataMLOperator, ref_of, register
+from airflow_dataml.steps.train import Workshop, plan_training, train_model
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Asset
+    from airflow.sdk.definitions.context import Context
+
+
+class TrainingPlanOperator(DataMLOperator):
+    """Pin the data of a training, or skip the run and say why.
+
+    Skips while there are too few batches for a first model, and when there is a champion and nothing
+    asked for another one.
+
+    :param model: the model, from ``model(...)``.
+    :param dataset: the managed dataset it learns from; the current version is pinned.
+    :param target: the label; rows without it are left out.
+    :param window: which batches to use and what to hold out (``DataWindow``, or its fields).
+    """
+
+    template_fields: Sequence[str] = ("target", "window")
+
+    def __init__(
+        self, *, model: Asset, dataset: Asset | str, target: str, window: DataWindow | dict[str, Any], **kwargs: Any
+    ) -> None:
+        super().__init__(inlets=[*([] if isinstance(dataset, str) else [dataset]), *kwargs.pop("inlets", [])], **kwargs)
+        self.model = model
+        self.dataset = dataset
+        self.target = target
+        self.window = window
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Return the plan."""
+        window = self.window if isinstance(self.window, DataWindow) else DataWindow.model_validate(self.window)
+        with self.ledger() as ledger:
+            register(ledger, self.model)
+            plan = plan_training(
+                ledger=ledger,
+                warehouse=ledger.warehouse,
+                model=self.model.name,
+                dataset=ref_of(self.dataset),
+                target=self.target,
+                window=window,
+            )
+        self.link(context, self.model.name)
+        if isinstance(plan, Decision):
+            msg = f"No training of {self.model.name!r}: {'; '.join(plan.reasons)}."
+            raise AirflowSkipException(msg)
+        self.log.info(
+            "Training %s on %s (%s), rows before %s; because: %s",
+            plan.model, plan.version, ", ".join(plan.partitions), plan.cut, "; ".join(plan.reasons),
+        )  # fmt: skip
+        return plan.to_dict()
+
+
+class ModelTrainOperator(DataMLOperator):
+    """Train a model version in a process of its own, tracked in MLflow and recorded in the ledger.
+
+    A retry resumes from the last checkpoint into the same MLflow run; stopping the task stops the process.
+
+    :param model: the model.
+    :param plan: what the plan task returned. Templated.
+    :param spec: YAML file of a ``TrainingSpec``, or the spec. Templated.
+    :param experiment: MLflow experiment; the model's name unless given.
+    :param mlflow_conn_id: connection of MLflow; ``[dataml] mlflow_conn_id`` unless given.
+    """
+
+    template_fields: Sequence[str] = ("plan", "spec", "experiment")
+
+    def __init__(
+        self,
+        *,
+        model: Asset,
+        plan: Any,
+        spec: str | TrainingSpec,
+        experiment: str | None = None,
+        mlflow_conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.plan = plan
+        self.spec = spec
+        self.experiment = experiment
+        self.mlflow_conn_id = mlflow_conn_id
+        self._trainer: Any = None
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Train, register, and return the version."""
+        from airflow_dataml.adapters.lightning import LightningTrainer
+        from airflow_dataml.adapters.onnx import OnnxScorer
+
+        spec = self.spec if isinstance(self.spec, TrainingSpec) else TrainingSpec.from_yaml(Path(self.spec))
+        self._trainer = LightningTrainer()
+        workshop = Workshop(
+            trainer=self._trainer,
+            registry=MlflowHook(self.mlflow_conn_id or config.mlflow_conn_id()).registry(),
+            scorers=OnnxScorer.load,
+            work_dir=config.work_dir(),
+            experiment=self.experiment or self.model.name,
+        )
+        with self.ledger() as ledger:
+            register(ledger, self.model)
+            version = train_model(
+                ledger=ledger,
+                warehouse=ledger.warehouse,
+                identity=self.identity(context),
+                plan=TrainingPlan.from_dict(self.plan),
+                spec=spec,
+                workshop=workshop,
+            )
+        self.link(context, version.asset, version=version.number)
+        return {"version": version.ref, "run_id": version.facts["registry"]["run_id"]}
+
+    def on_kill(self) -> None:
+        """Stop the training process and the statement that runs in the database."""
+        if self._trainer is not None:
+            self._trainer.kill()
+        super().on_kill()

@@ -1,0 +1,62 @@
+"""Continuous training: plan, train, evaluate, promote."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import TaskGroup
+
+from airflow_dataml.operators.evaluation import ModelEvaluateOperator
+from airflow_dataml.operators.registry import ModelPromoteOperator
+from airflow_dataml.operators.training import ModelTrainOperator, TrainingPlanOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Asset
+
+    from airflow_dataml.core.evaluation import PromotionPolicy
+    from airflow_dataml.core.training import TrainingSpec
+    from airflow_dataml.core.windows import DataWindow
+
+
+def continuous_training(
+    model: Asset,
+    *,
+    dataset: Asset | str,
+    target: str,
+    spec: str | TrainingSpec,
+    window: DataWindow | dict[str, Any],
+    policy: PromotionPolicy | dict[str, Any] | None = None,
+    experiment: str | None = None,
+    group_id: str | None = None,
+    **task_arguments: Any,
+) -> TaskGroup:
+    """Return a group that trains a version when one is due, measures it, and promotes it if it is surely better.
+
+    Schedule its DAG on ``dataset | retrain(model.name)``. A run that finds nothing to do is skipped with the reason.
+
+    :param model: the model.
+    :param dataset: the managed dataset it learns from.
+    :param target: the label.
+    :param spec: YAML file of a ``TrainingSpec``, or the spec.
+    :param window: which batches train and what is held out (``DataWindow``, or its fields).
+    :param policy: when better is surely better (``PromotionPolicy``, or its fields).
+    :param experiment: MLflow experiment; the model's name unless given.
+    :param group_id: the model's name unless given.
+    :param task_arguments: passed to all tasks, such as ``retries`` or ``dataml_conn_id``.
+    """
+    with TaskGroup(group_id or model.name) as group:
+        plan = TrainingPlanOperator(
+            task_id="plan", model=model, dataset=dataset, target=target, window=window, **task_arguments
+        )
+        train = ModelTrainOperator(
+            task_id="train", model=model, plan=plan.output, spec=spec, experiment=experiment, **task_arguments
+        )
+        trained: Any = train.output
+        evaluate = ModelEvaluateOperator(
+            task_id="evaluate", challenger=trained["version"], policy=policy, **task_arguments
+        )
+        evaluated: Any = evaluate.output
+        ModelPromoteOperator(
+            task_id="promote", model=model, evaluation=evaluated["report"], **task_arguments
+        )
+    return group

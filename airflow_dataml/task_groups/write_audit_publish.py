@@ -1,0 +1,79 @@
+"""Write, audit, publish: the three tasks every managed batch goes through."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import TaskGroup
+
+from airflow_dataml.core.errors import SpecError
+from airflow_dataml.operators.datasets import (
+    DatasetPublishOperator,
+    DatasetStageOperator,
+    DatasetTransformOperator,
+)
+from airflow_dataml.operators.quality import QualityCheckOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.sdk import Asset
+
+    from airflow_dataml.core.datasets import WriteMode
+    from airflow_dataml.steps.verify import Scope
+
+
+def write_audit_publish(
+    dataset: Asset,
+    *,
+    contract: str,
+    path: str | None = None,
+    sql: str | None = None,
+    inputs: Sequence[Asset | str] | Mapping[str, Asset | str] = (),
+    mode: WriteMode = "partition",
+    scope: Scope = "result",
+    references: Mapping[str, Asset | str] | None = None,
+    data_timestamp: str | None = None,
+    group_id: str | None = None,
+    **task_arguments: Any,
+) -> TaskGroup:
+    """Return a group that stages a batch, verifies its contract, and publishes it if it holds.
+
+    :param dataset: the managed dataset.
+    :param contract: Soda contract file.
+    :param path: CSV file to stage; or
+    :param sql: query to stage, over ``inputs``.
+    :param mode: what publication does: ``partition``, ``append`` or ``replace``.
+    :param scope: what the contract is run on: ``result`` or ``batch``.
+    :param references: as for ``QualityCheckOperator``; so too ``data_timestamp``.
+    :param group_id: the dataset's name unless given.
+    :param task_arguments: passed to all three tasks, such as ``retries`` or ``dataml_conn_id``.
+    """
+    if (path is None) == (sql is None):
+        msg = f"write_audit_publish({dataset.name!r}): give either path or sql."
+        raise SpecError(msg)
+    with TaskGroup(group_id or dataset.name) as group:
+        stage: DatasetStageOperator | DatasetTransformOperator
+        if path is not None:
+            stage = DatasetStageOperator(
+                task_id="stage", dataset=dataset, path=path, contract=contract, mode=mode, **task_arguments
+            )
+        else:
+            stage = DatasetTransformOperator(
+                task_id="stage", dataset=dataset, sql=str(sql), inputs=inputs, mode=mode, **task_arguments
+            )
+        check = QualityCheckOperator(
+            task_id="audit",
+            dataset=dataset,
+            staged=stage.output,
+            contract=contract,
+            scope=scope,
+            references=references,
+            data_timestamp=data_timestamp,
+            **task_arguments,
+        )
+        publish = DatasetPublishOperator(
+            task_id="publish", dataset=dataset, staged=stage.output, **task_arguments
+        )
+        check >> publish
+    return group
