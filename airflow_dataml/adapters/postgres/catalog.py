@@ -99,6 +99,8 @@ class PostgresAssets:
         )
 
     def _missing(self, name: str) -> dict[str, Any]:
-        names = [row["name"] for row in self._db.rows("SELECT name FROM dataml.asset ORDER BY name LIMIT 1000")]
+        names = [
+            row["name"] for row in self._db.rows("SELECT name FROM dataml.asset ORDER BY name LIMIT 1000")
+        ]
         what = "asset"
         raise AssetNotFoundError.from_available(what, name, names)

@@ -6,7 +6,14 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from airflow_dataml.core.errors import ConnectionSpecError, DataMLError, GateError, LedgerError, SpecError, WarehouseError
+from airflow_dataml.core.errors import (
+    ConnectionSpecError,
+    DataMLError,
+    GateError,
+    LedgerError,
+    SpecError,
+    WarehouseError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,7 +25,13 @@ CONNECT_TIMEOUT_S = 5
 # Errors a retry cannot heal: a wrong password, database or role. While connecting, libpq gives no
 # SQLSTATE, only words.
 _CONNECTION_STATES = ("28", "3D")
-_CONNECTION_HINTS = ("password authentication failed", "does not exist", "no password supplied", "could not translate host name", "invalid connection option")
+_CONNECTION_HINTS = (
+    "password authentication failed",
+    "does not exist",
+    "no password supplied",
+    "could not translate host name",
+    "invalid connection option",
+)
 
 
 class Connection:
@@ -80,7 +93,12 @@ class Connection:
         """Open a second connection to the same place, with plain tuple rows."""
         import psycopg
 
-        with self.errors(), psycopg.connect(self._dsn, connect_timeout=CONNECT_TIMEOUT_S, application_name=self._application) as raw:
+        with (
+            self.errors(),
+            psycopg.connect(
+                self._dsn, connect_timeout=CONNECT_TIMEOUT_S, application_name=self._application
+            ) as raw,
+        ):
             yield raw
 
     def cancel(self) -> None:
@@ -138,7 +156,9 @@ class Connection:
         state = err.sqlstate or ""
         text = str(err).strip().split("\n")[0]
         cause: DataMLError
-        if state.startswith(_CONNECTION_STATES) or (not state and any(hint in text for hint in _CONNECTION_HINTS)):
+        if state.startswith(_CONNECTION_STATES) or (
+            not state and any(hint in text for hint in _CONNECTION_HINTS)
+        ):
             cause = ConnectionSpecError(
                 f"PostgreSQL at {self.target} refused the connection: {text}. Check the Airflow connection."
             )

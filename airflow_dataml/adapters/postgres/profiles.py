@@ -80,4 +80,3 @@ def _categorical(db: Connection, relation: Relation, column: Column, rows: int) 
         "values": [[r["v"], r["n"]] for r in found],
         "other": total - sum(r["n"] for r in found),
     }
-

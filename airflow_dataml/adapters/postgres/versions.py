@@ -113,7 +113,9 @@ class PostgresVersions:
 
     def bringing(self, part_id: int) -> Version:
         """Return the version that a part was published with."""
-        return _version(self._db.one(_VERSION + "WHERE v.facts -> 'part_id' = to_jsonb(%s::bigint)", [part_id]))
+        return _version(
+            self._db.one(_VERSION + "WHERE v.facts -> 'part_id' = to_jsonb(%s::bigint)", [part_id])
+        )
 
     def manifest(self, version_id: int) -> tuple[Part, ...]:
         """Return the parts of a version in order."""
@@ -232,12 +234,15 @@ class PostgresVersions:
 
     def _missing(self, ref: VersionRef) -> Version:
         if self._db.row("SELECT 1 FROM dataml.asset WHERE name = %s", [ref.asset]) is None:
-            names = [r["name"] for r in self._db.rows("SELECT name FROM dataml.asset ORDER BY name LIMIT 1000")]
+            names = [
+                r["name"] for r in self._db.rows("SELECT name FROM dataml.asset ORDER BY name LIMIT 1000")
+            ]
             what = "asset"
             raise AssetNotFoundError.from_available(what, ref.asset, names)
         known = [f"{ref.asset}@{v.number}" for v in self.list(ref.asset)]
         aliases = self._db.rows(
-            "SELECT l.name FROM dataml.alias l JOIN dataml.asset a USING (asset_id) WHERE a.name = %s", [ref.asset]
+            "SELECT l.name FROM dataml.alias l JOIN dataml.asset a USING (asset_id) WHERE a.name = %s",
+            [ref.asset],
         )
         what = "version"
         raise VersionNotFoundError.from_available(

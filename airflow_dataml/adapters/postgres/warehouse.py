@@ -42,7 +42,10 @@ class PostgresWarehouse:
         """Create an empty table with columns of the given types."""
         for column in columns:
             # A type cannot be bound; the server is asked whether the text is one before it becomes SQL.
-            if not _TYPE.fullmatch(column.type) or self._db.scalar("SELECT to_regtype(%s)::oid", [column.type]) is None:
+            if (
+                not _TYPE.fullmatch(column.type)
+                or self._db.scalar("SELECT to_regtype(%s)::oid", [column.type]) is None
+            ):
                 msg = f"column {column.name!r} has type {column.type!r}, which PostgreSQL does not know."
                 raise SpecError(msg)
         body = ", ".join(f"{quote_identifier(c.name)} {c.type}" for c in columns)
@@ -90,7 +93,9 @@ class PostgresWarehouse:
         """
         for name, parts in inputs.items():
             columns = [c.name for c in parts[-1].columns]
-            self._db.execute(f"CREATE OR REPLACE TEMP VIEW {quote_identifier(name)} AS {self.union(parts, columns)}")
+            self._db.execute(
+                f"CREATE OR REPLACE TEMP VIEW {quote_identifier(name)} AS {self.union(parts, columns)}"
+            )
 
     def fingerprint(self, relation: Relation) -> Fingerprint:
         """Read every row once; see ``core.datasets.Fingerprint``."""
@@ -154,4 +159,3 @@ class PostgresWarehouse:
         """Yield a connection of its own with plain rows, for a quality engine; it sees what is committed."""
         with self._db.sibling() as connection:
             yield connection
-

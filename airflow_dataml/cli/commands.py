@@ -1,0 +1,138 @@
+"""The tree of commands."""
+
+from __future__ import annotations
+
+from airflow_dataml.cli import administration, catalog, evidence
+from airflow_dataml.cli.spec import Argument, Command, Group
+
+STATES = ("open", "new", "acknowledged", "assigned", "resolved")
+KINDS = ("check", "profile", "evaluation", "monitor", "decision", "training")
+
+
+def positive(text: str) -> int:
+    """Return a number above zero, or make argparse refuse it."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+# Taken by every command.
+COMMON = (
+    Argument(
+        ("--conn-id",),
+        {
+            "metavar": "ID",
+            "help": "Airflow connection of the ledger ([dataml] conn_id unless given); DATAML_LEDGER_DSN comes first",
+        },
+    ),
+    Argument(("--json",), {"action": "store_true", "help": "Print JSON instead of text"}),
+)
+
+_LIMIT = Argument(("--limit",), {"type": positive, "default": 100, "metavar": "N", "help": "Rows at most"})
+_NAME = Argument(("name",), {"metavar": "NAME", "help": "Logical name of the asset"})
+_BEFORE = Argument(
+    ("--before",), {"type": positive, "metavar": "NUMBER", "help": "Only versions older than this one"}
+)
+_AFTER = Argument(("--after",), {"default": "", "metavar": "NAME", "help": "Only names after this one"})
+
+
+def _ref(text: str) -> Argument:
+    return Argument(
+        ("ref",), {"metavar": text, "help": "A name, with the version or alias wanted; else the current one"}
+    )
+
+
+def _assets(what: str, plural: str, ref: str) -> Group:
+    run = {
+        "dataset": (catalog.list_datasets, catalog.dataset_versions, catalog.show_dataset),
+        "model": (catalog.list_models, catalog.model_versions, catalog.show_model),
+    }[what]
+    return Group(
+        what,
+        f"Look at {plural}",
+        (
+            Command("list", f"List {plural}", run[0], (_AFTER, _LIMIT)),
+            Command(
+                "versions", f"List the versions of a {what}, newest first", run[1], (_NAME, _BEFORE, _LIMIT)
+            ),
+            Command("show", f"Show one version of a {what}", run[2], (_ref(ref),)),
+        ),
+    )
+
+
+COMMANDS: tuple[Command | Group, ...] = (
+    Command(
+        "migrate",
+        "Bring the ledger's schema to this release; safe to repeat",
+        administration.migrate,
+        (
+            Argument(
+                ("--show-grants",), {"action": "store_true", "help": "Print the GRANTs of the three roles"}
+            ),
+        ),
+        check=False,
+    ),
+    Command(
+        "status", "Say which version the ledger has and how much is in it", administration.status, check=False
+    ),
+    _assets("dataset", "datasets", "NAME[@N]"),
+    _assets("model", "models", "NAME[@N|@ALIAS]"),
+    Command(
+        "lineage",
+        "Walk from a version to what it was made from, or to what was made from it",
+        evidence.lineage,
+        (
+            _ref("ASSET[@N]"),
+            Argument(("--upstream",), {"action": "store_true", "help": "What it was made from (default)"}),
+            Argument(("--downstream",), {"action": "store_true", "help": "What was made from it"}),
+            Argument(
+                ("--depth",), {"type": positive, "default": 20, "metavar": "N", "help": "Steps at most"}
+            ),
+        ),
+    ),
+    Command(
+        "report",
+        "Print the reports of a version, newest first",
+        evidence.report,
+        (
+            _ref("ASSET[@N]"),
+            Argument(("--kind",), {"choices": KINDS, "help": "Only reports of this kind"}),
+            _LIMIT,
+        ),
+    ),
+    Group(
+        "incident",
+        "Look at incidents",
+        (
+            Command(
+                "list",
+                "List incidents, newest first",
+                evidence.incidents,
+                (
+                    Argument(("--asset",), {"metavar": "NAME", "help": "Only of this asset"}),
+                    Argument(
+                        ("--state",),
+                        {"choices": STATES, "help": "Only in this state; open means not resolved"},
+                    ),
+                    _LIMIT,
+                ),
+            ),
+        ),
+    ),
+    Command(
+        "drain",
+        "Carry the aliases that changed to MLflow; starts Airflow to find the connection",
+        administration.drain,
+        (Argument(("--mlflow-conn-id",), {"metavar": "ID", "help": "Airflow connection of MLflow"}),),
+    ),
+    Group(
+        "audit",
+        "Look at the audit chain",
+        (
+            Command(
+                "verify", "Recompute the audit chain; exit 1 when it is broken", administration.audit_verify
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,83 @@
+"""The public surface, name by name: what is listed here is promised, anything else may change."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+
+from airflow_dataml.get_provider_info import get_provider_info
+
+KINDS = ("operators", "sensors", "triggers", "decorators", "task_groups", "hooks", "notifications")
+PUBLIC = {
+    "assets": ["create_asset", "dataset", "facts_of", "model", "retrain", "sanitize_uri", "to_openlineage"],
+    "config": ["conn_id", "mlflow_conn_id", "work_dir"],
+    "decorators.datasets": ["dataset_transform_task"],
+    "hooks.ledger": ["DataMLHook"],
+    "hooks.mlflow": ["MlflowHook"],
+    "links": ["LedgerLink", "asset_path"],
+    "notifications.incidents": ["IncidentNotifier"],
+    "operators.base": ["DataMLOperator", "event_facts", "ref_of", "register", "view_of"],
+    "operators.bench": ["bench"],
+    "operators.datasets": ["DatasetPublishOperator", "DatasetStageOperator", "DatasetTransformOperator"],
+    "operators.evaluation": ["ModelEvaluateOperator"],
+    "operators.monitoring": ["ModelMonitorOperator", "RetrainDecideOperator"],
+    "operators.quality": ["QualityCheckOperator"],
+    "operators.registry": ["ModelPromoteOperator"],
+    "operators.scoring": ["ModelScoreOperator"],
+    "operators.training": ["ModelTrainOperator", "TrainingPlanOperator"],
+    "sensors.datasets": ["DatasetVersionSensor"],
+    "task_groups.continuous_training": ["continuous_training"],
+    "task_groups.write_audit_publish": ["write_audit_publish"],
+    "testing": ["InMemoryRegistry", "RecordedRun", "RecordedVersion"],
+    "triggers.datasets": ["DatasetVersionTrigger"],
+}
+# Serve other modules of ours; nothing of them is written in a DAG file.
+HELPERS = {"operators.base", "operators.bench"}
+
+
+def names_of(module_name):
+    """Classes and functions a module defines itself, without a leading underscore."""
+    module = importlib.import_module(f"airflow_dataml.{module_name}")
+    found = inspect.getmembers(module, lambda value: inspect.isclass(value) or inspect.isfunction(value))
+    return sorted(
+        name for name, value in found if value.__module__ == module.__name__ and not name.startswith("_")
+    )
+
+
+def modules_of(kind):
+    package = importlib.import_module(f"airflow_dataml.{kind}")
+    return [f"{kind}.{found.name}" for found in pkgutil.iter_modules(package.__path__)]
+
+
+def test_every_public_name_is_listed():
+    modules = ["assets", "config", "links", "testing", *(name for kind in KINDS for name in modules_of(kind))]
+    assert {name: names_of(name) for name in sorted(modules)} == PUBLIC
+
+
+def test_the_list_is_sorted():
+    assert list(PUBLIC) == sorted(PUBLIC)
+    assert all(names == sorted(names) for names in PUBLIC.values())
+
+
+def test_airflow_is_told_of_every_module_for_dag_files():
+    info = get_provider_info()
+    told = {
+        name.removeprefix("airflow_dataml.")
+        for kind in ("operators", "sensors", "triggers", "hooks")
+        for entry in info[kind]
+        for name in entry["python-modules"]
+    }
+    offered = {name for name in PUBLIC if name.split(".")[0] in ("operators", "sensors", "triggers", "hooks")}
+    assert told == offered - HELPERS
+
+
+def test_class_names_end_with_their_kind():
+    suffixes = {"operators": "Operator", "sensors": "Sensor", "triggers": "Trigger", "hooks": "Hook", "notifications": "Notifier"}  # fmt: skip
+    classes = [
+        (suffixes[module.split(".")[0]], name)
+        for module, names in PUBLIC.items()
+        for name in names
+        if module.split(".")[0] in suffixes and name[0].isupper()
+    ]
+    assert all(name.endswith(suffix) for suffix, name in classes)
