@@ -40,7 +40,10 @@ def dataset(
     facts["table"] = str(Relation.parse(table or f"public.{check_name(name)}"))
     facts["kind"] = kind
     return Asset(
-        name=name, uri=NAMING.uri("dataset" if kind == "dataset" else "prediction", name), group=kind, extra={"dataml": facts}
+        name=name,
+        uri=NAMING.uri("dataset" if kind == "dataset" else "prediction", name),
+        group=kind,
+        extra={"dataml": facts},
     )
 
 
@@ -54,12 +57,16 @@ def model(
 ) -> Asset:
     """Return the asset of a model; an event means that its champion changed."""
     facts = _facts(owner=owner, description=description, importance=importance, tags=tags)
-    return Asset(name=name, uri=NAMING.uri("model", name), group="model", extra={"dataml": facts | {"kind": "model"}})
+    return Asset(
+        name=name, uri=NAMING.uri("model", name), group="model", extra={"dataml": facts | {"kind": "model"}}
+    )
 
 
 def retrain(name: str) -> Asset:
     """Return the asset whose event asks for a new version of a model; schedule training on it."""
-    return Asset(name=f"{name}_retrain", uri=NAMING.retrain_uri(name), group="model", extra={"dataml": {"model": name}})
+    return Asset(
+        name=f"{name}_retrain", uri=NAMING.retrain_uri(name), group="model", extra={"dataml": {"model": name}}
+    )
 
 
 def facts_of(asset: Asset) -> dict[str, Any]:
@@ -71,7 +78,7 @@ def facts_of(asset: Asset) -> dict[str, Any]:
 def sanitize_uri(uri: SplitResult) -> SplitResult:
     """Refuse a ``dataml://`` uri that names no asset of ours; Airflow calls this for every ``Asset``."""
     parts = [p for p in uri.path.split("/") if p]
-    retrain_of_model = uri.netloc == "model" and len(parts) == 2 and parts[1] == "retrain"  # noqa: PLR2004 - name and suffix
+    retrain_of_model = uri.netloc == "model" and len(parts) == 2 and parts[1] == "retrain"
     if uri.netloc not in ASSET_KINDS or not parts or (len(parts) > 1 and not retrain_of_model):
         msg = f"{uri.geturl()!r} is not a dataml uri: write dataml://dataset/<name> or dataml://model/<name>."
         raise ValueError(msg)

@@ -11,7 +11,9 @@ _ERRORS = "airflow_dataml.core.errors."
 #: Refusals and mistakes fail at once; a system that did not answer is asked again in 30 seconds.
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
-        RetryRule(exception=_ERRORS + "SpecError", action=RetryAction.FAIL, reason="what is written is wrong"),
+        RetryRule(
+            exception=_ERRORS + "SpecError", action=RetryAction.FAIL, reason="what is written is wrong"
+        ),
         RetryRule(exception=_ERRORS + "GateError", action=RetryAction.FAIL, reason="refused on evidence"),
         RetryRule(exception=_ERRORS + "ConflictError", action=RetryAction.FAIL, reason="the world moved"),
         RetryRule(exception=_ERRORS + "NotFoundError", action=RetryAction.FAIL, reason="it does not exist"),

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from airflow_dataml.core.errors import SpecError
-from airflow_dataml.core.refs import Relation
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from airflow_dataml.core.refs import Relation
 
 WriteMode = Literal["append", "replace", "partition"]
 WRITE_MODES: tuple[WriteMode, ...] = ("append", "replace", "partition")
@@ -135,15 +138,13 @@ def schema_hash(columns: tuple[Column, ...]) -> str:
     """Content address of a schema: names and types in order.
 
     >>> schema_hash((Column("a", "integer"),))[:8]
-    'b38a5b18'
+    '99974728'
     """
     payload = json.dumps([[c.name, c.type] for c in columns])
     return hashlib.sha256(payload.encode()).hexdigest()[:32]
 
 
-def next_manifest(
-    current: tuple[Part, ...], new: Part, *, mode: WriteMode
-) -> tuple[Part, ...]:
+def next_manifest(current: tuple[Part, ...], new: Part, *, mode: WriteMode) -> tuple[Part, ...]:
     """The parts of the version that publishing ``new`` makes.
 
     ``append`` shares every part of the parent, ``replace`` starts afresh, ``partition`` drops

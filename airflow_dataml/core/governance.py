@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 ReportKind = Literal["check", "profile", "evaluation", "monitor", "decision", "training"]
 IncidentKind = Literal["data", "drift", "decay"]

@@ -235,7 +235,12 @@ class Warehouse(Protocol):
         """Create an empty table."""
 
     def copy_rows(
-        self, relation: Relation, columns: Sequence[str], lines: Iterator[bytes], *, on_bytes: Callable[[int], None]
+        self,
+        relation: Relation,
+        columns: Sequence[str],
+        lines: Iterator[bytes],
+        *,
+        on_bytes: Callable[[int], None],
     ) -> int:
         """Stream CSV (with header) into a table; returns the rows."""
 
@@ -305,21 +310,36 @@ class Ledger(Protocol):
     """Everything that happened, written once."""
 
     @property
-    def runs(self) -> Runs: ...
+    def runs(self) -> Runs:
+        """Task instances."""
+
     @property
-    def assets(self) -> Assets: ...
+    def assets(self) -> Assets:
+        """The catalog."""
+
     @property
-    def versions(self) -> Versions: ...
+    def versions(self) -> Versions:
+        """Versions, parts and aliases."""
+
     @property
-    def reports(self) -> Reports: ...
+    def reports(self) -> Reports:
+        """Evidence."""
+
     @property
-    def lineage(self) -> Lineage: ...
+    def lineage(self) -> Lineage:
+        """The graph."""
+
     @property
-    def incidents(self) -> Incidents: ...
+    def incidents(self) -> Incidents:
+        """Opened problems."""
+
     @property
-    def audit(self) -> Audit: ...
+    def audit(self) -> Audit:
+        """The chain of decisions."""
+
     @property
-    def outbox(self) -> Outbox: ...
+    def outbox(self) -> Outbox:
+        """Events for other systems."""
 
     def transaction(self) -> AbstractContextManager[None]:
         """All or nothing; the warehouse takes part in it."""

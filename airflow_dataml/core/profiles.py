@@ -35,7 +35,8 @@ def merge_profiles(profiles: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """
     names = dict.fromkeys(name for p in profiles for name in p["columns"])
     columns = {
-        name: _merge_column(name, [p["columns"][name] for p in profiles if name in p["columns"]]) for name in names
+        name: _merge_column(name, [p["columns"][name] for p in profiles if name in p["columns"]])
+        for name in names
     }
     return {"rows": sum(p["rows"] for p in profiles), "columns": columns}
 

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 class _TransformDecoratedOperator(DecoratedOperator, DatasetTransformOperator):
     """Runs the decorated function for its SQL, then the transform."""
 
-    template_fields: Sequence[str] = (*DecoratedOperator.template_fields, *DatasetTransformOperator.template_fields)
+    template_fields: Sequence[str] = (
+        *DecoratedOperator.template_fields,
+        *DatasetTransformOperator.template_fields,
+    )
     template_fields_renderers: ClassVar[dict[str, str]] = {
         **DecoratedOperator.template_fields_renderers,
         **DatasetTransformOperator.template_fields_renderers,
@@ -59,9 +62,7 @@ class _TransformDecoratedOperator(DecoratedOperator, DatasetTransformOperator):
         return DatasetTransformOperator.execute(self, context)
 
 
-def dataset_transform_task(
-    python_callable: Callable[..., Any] | None = None, **kwargs: Any
-) -> TaskDecorator:
+def dataset_transform_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:
     """Turn a function that returns a SELECT into a task that stages its result.
 
     :param python_callable: the function; its arguments are those of any TaskFlow task.

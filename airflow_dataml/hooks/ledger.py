@@ -12,10 +12,6 @@ from airflow_dataml.core.errors import ConnectionSpecError, DataMLError
 if TYPE_CHECKING:
     from airflow_dataml.adapters.postgres.ledger import PostgresLedger
 
-_TYPES = ("dataml", "postgres")
-# What a connection's extra may add to the DSN; anything else is ignored, never forwarded wholesale.
-_EXTRA = ("sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs")
-
 
 class DataMLHook(BaseHook):
     """The ledger, and the managed datasets beside it, on PostgreSQL.
@@ -37,29 +33,23 @@ class DataMLHook(BaseHook):
 
         :raises ConnectionSpecError: the connection is missing, of another type, or names no database.
         """
-        from psycopg.conninfo import make_conninfo
+        from airflow_dataml.adapters.postgres.dsn import ConnectionFields
 
         try:
             conn = self.get_connection(self.dataml_conn_id)
         except AirflowNotFoundException as err:
             msg = f"connection {self.dataml_conn_id!r} is not defined: add one of type 'dataml' that points at PostgreSQL."
             raise ConnectionSpecError(msg) from err
-        if conn.conn_type not in _TYPES:
-            msg = f"connection {self.dataml_conn_id!r} is of type {conn.conn_type!r}: the ledger needs 'dataml' or 'postgres'."
-            raise ConnectionSpecError(msg)
-        if not conn.schema:
-            msg = f"connection {self.dataml_conn_id!r} names no database: fill in the field 'Database'."
-            raise ConnectionSpecError(msg)
-        extra = {key: value for key in _EXTRA if (value := conn.extra_dejson.get(key))}
-        return make_conninfo(
-            "",
-            host=conn.host or "localhost",
-            port=conn.port or 5432,
-            dbname=conn.schema,
-            user=conn.login or None,
-            password=conn.password or None,
-            **extra,
-        )
+        return ConnectionFields(
+            conn_id=self.dataml_conn_id,
+            conn_type=str(conn.conn_type),
+            host=conn.host,
+            port=conn.port,
+            database=conn.schema,
+            login=conn.login,
+            password=conn.password,
+            extra=conn.extra_dejson,
+        ).dsn()
 
     def ledger(self) -> PostgresLedger:
         """Open the ledger; the caller closes it.

@@ -64,5 +64,9 @@ class IncidentNotifier(BaseNotifier):
                 run=run, fact=run.fact(self.dataset), kind="failure", verdict="error", body=body
             )
             ledger.incidents.open(
-                asset=self.dataset, kind="data", severity=self.severity, title=self.title, report_id=report.report_id
+                asset=self.dataset,
+                kind="data",
+                severity=self.severity,
+                title=self.title,
+                report_id=report.report_id,
             )

@@ -156,7 +156,10 @@ class DatasetPublishOperator(DataMLOperator):
             )
         self.link(context, version.asset, version=version.number)
         context["outlet_events"][self.dataset].extra = event_facts(
-            version.ref, rows=version.rows, fingerprint=version.fingerprint, partition_key=version.partition_key
+            version.ref,
+            rows=version.rows,
+            fingerprint=version.fingerprint,
+            partition_key=version.partition_key,
         )
         return {"version": version.ref, "rows": version.rows, "fingerprint": version.fingerprint}
 
@@ -179,6 +182,8 @@ def _inputs(inputs: Sequence[Asset | str] | Mapping[str, Asset | str]) -> dict[s
 def _columns(contract: Contract) -> list[Column]:
     columns = [Column(c.name, c.data_type or "") for c in contract.columns]
     if untyped := [c.name for c in columns if not c.type]:
-        msg = f"{contract.source}: columns {', '.join(untyped)} have no data_type, which staging a file needs."
+        msg = (
+            f"{contract.source}: columns {', '.join(untyped)} have no data_type, which staging a file needs."
+        )
         raise ContractError(msg)
     return columns

@@ -42,7 +42,11 @@ class ModelEvaluateOperator(DataMLOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Evaluate and return the report's id and verdict."""
-        policy = self.policy if isinstance(self.policy, PromotionPolicy) else PromotionPolicy.model_validate(self.policy or {})
+        policy = (
+            self.policy
+            if isinstance(self.policy, PromotionPolicy)
+            else PromotionPolicy.model_validate(self.policy or {})
+        )
         with self.ledger() as ledger:
             report = evaluate_model(
                 ledger=ledger,

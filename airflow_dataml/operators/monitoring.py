@@ -52,7 +52,11 @@ class ModelMonitorOperator(DataMLOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Observe the batch and return the report's id and verdict."""
-        policy = self.policy if isinstance(self.policy, MonitorPolicy) else MonitorPolicy.model_validate(self.policy or {})
+        policy = (
+            self.policy
+            if isinstance(self.policy, MonitorPolicy)
+            else MonitorPolicy.model_validate(self.policy or {})
+        )
         key = self.require_partition_key(context, self.partition_key)
         with self.ledger() as ledger:
             report = observe_batch(
@@ -83,7 +87,12 @@ class RetrainDecideOperator(DataMLOperator):
     template_fields: Sequence[str] = ("monitor", "policy")
 
     def __init__(
-        self, *, model: Asset, monitor: Any, policy: RetrainPolicy | dict[str, Any] | None = None, **kwargs: Any
+        self,
+        *,
+        model: Asset,
+        monitor: Any,
+        policy: RetrainPolicy | dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         self._retrain = retrain(model.name)
         super().__init__(outlets=[self._retrain, *kwargs.pop("outlets", [])], **kwargs)
@@ -93,7 +102,11 @@ class RetrainDecideOperator(DataMLOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Decide and return the decision."""
-        policy = self.policy if isinstance(self.policy, RetrainPolicy) else RetrainPolicy.model_validate(self.policy or {})
+        policy = (
+            self.policy
+            if isinstance(self.policy, RetrainPolicy)
+            else RetrainPolicy.model_validate(self.policy or {})
+        )
         with self.ledger() as ledger:
             report = decide_after_monitor(
                 ledger=ledger, identity=self.identity(context), monitor=int(self.monitor), policy=policy
@@ -104,6 +117,10 @@ class RetrainDecideOperator(DataMLOperator):
             msg = f"Decision for {self.model.name!r}: {decision['action']}. {'; '.join(decision['reasons'])}."
             raise AirflowSkipException(msg)
         context["outlet_events"][self._retrain].extra = {
-            "dataml": {"report": report.report_id, "monitor": int(self.monitor), "reasons": decision["reasons"]}
+            "dataml": {
+                "report": report.report_id,
+                "monitor": int(self.monitor),
+                "reasons": decision["reasons"],
+            }
         }
         return decision | {"report": report.report_id}

@@ -31,7 +31,9 @@ class ModelPromoteOperator(DataMLOperator):
 
     template_fields: Sequence[str] = ("evaluation",)
 
-    def __init__(self, *, model: Asset, evaluation: Any, mlflow_conn_id: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, model: Asset, evaluation: Any, mlflow_conn_id: str | None = None, **kwargs: Any
+    ) -> None:
         self._promoted = AssetAlias(f"{model.name}_promoted")
         super().__init__(outlets=[self._promoted, *kwargs.pop("outlets", [])], **kwargs)
         self.model = model
@@ -44,7 +46,9 @@ class ModelPromoteOperator(DataMLOperator):
             report = promote_model(
                 ledger=ledger, identity=self.identity(context), evaluation=int(self.evaluation)
             )
-            drain_aliases(ledger=ledger, registry=MlflowHook(self.mlflow_conn_id or config.mlflow_conn_id()).registry())
+            drain_aliases(
+                ledger=ledger, registry=MlflowHook(self.mlflow_conn_id or config.mlflow_conn_id()).registry()
+            )
         decision = {key: report.body[key] for key in ("action", "reasons", "version")}
         if decision["action"] == "promote":
             context["outlet_events"][self._promoted].add(

@@ -37,9 +37,17 @@ class TrainingPlanOperator(DataMLOperator):
     template_fields: Sequence[str] = ("target", "window")
 
     def __init__(
-        self, *, model: Asset, dataset: Asset | str, target: str, window: DataWindow | dict[str, Any], **kwargs: Any
+        self,
+        *,
+        model: Asset,
+        dataset: Asset | str,
+        target: str,
+        window: DataWindow | dict[str, Any],
+        **kwargs: Any,
     ) -> None:
-        super().__init__(inlets=[*([] if isinstance(dataset, str) else [dataset]), *kwargs.pop("inlets", [])], **kwargs)
+        super().__init__(
+            inlets=[*([] if isinstance(dataset, str) else [dataset]), *kwargs.pop("inlets", [])], **kwargs
+        )
         self.model = model
         self.dataset = dataset
         self.target = target
@@ -47,7 +55,9 @@ class TrainingPlanOperator(DataMLOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the plan."""
-        window = self.window if isinstance(self.window, DataWindow) else DataWindow.model_validate(self.window)
+        window = (
+            self.window if isinstance(self.window, DataWindow) else DataWindow.model_validate(self.window)
+        )
         with self.ledger() as ledger:
             register(ledger, self.model)
             plan = plan_training(

@@ -74,5 +74,5 @@ class DatasetVersionSensor(BaseSensorOperator):
             dataset=ref_of(self.dataset),
             partition_key=self.partition_key,
             dataml_conn_id=self.dataml_conn_id or config.conn_id(),
-            poll_interval=self.poke_interval if self.poke_interval < 60 else 5.0,  # noqa: PLR2004 - Airflow's default is 60
+            poll_interval=self.poke_interval if self.poke_interval < 60 else 5.0,
         )

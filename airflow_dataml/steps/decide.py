@@ -51,15 +51,22 @@ def decide_after_monitor(
                 kind="decision",
                 verdict=evidence.verdict,
                 body=decision.to_dict()
-                | {"monitor": monitor, "partition_key": evidence.body["partition_key"], "policy": policy.model_dump(mode="json")},
+                | {
+                    "monitor": monitor,
+                    "partition_key": evidence.body["partition_key"],
+                    "policy": policy.model_dump(mode="json"),
+                },
                 version_id=evidence.version_id,
             )
-            ledger.lineage.add(
-                [Edge(report_node(monitor), report_node(report.report_id), "reason")], run=run
-            )
+            ledger.lineage.add([Edge(report_node(monitor), report_node(report.report_id), "reason")], run=run)
             ledger.audit.add(
-                action=decision.action, subject=evidence.asset, run=run, detail={"report": report.report_id} | decision.to_dict()
+                action=decision.action,
+                subject=evidence.asset,
+                run=run,
+                detail={"report": report.report_id} | decision.to_dict(),
             )
         ledger.runs.finish(run)
-    log.info("Decision for %s: %s. %s", evidence.asset, report.body["action"], "; ".join(report.body["reasons"]))
+    log.info(
+        "Decision for %s: %s. %s", evidence.asset, report.body["action"], "; ".join(report.body["reasons"])
+    )
     return report

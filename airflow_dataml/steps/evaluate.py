@@ -63,7 +63,9 @@ def evaluate_model(
         return report
     plan = TrainingPlan.from_dict(version.facts["plan"])
     champion = ledger.versions.by_id(plan.champion) if plan.champion else None
-    comparison = _compare(ledger, warehouse, version, champion, plan, policy, bench, bench.work_dir / fact.digest)
+    comparison = _compare(
+        ledger, warehouse, version, champion, plan, policy, bench, bench.work_dir / fact.digest
+    )
     body = comparison.to_dict() | {
         "challenger_ref": version.ref,
         "champion_ref": champion.ref if champion else None,
@@ -89,7 +91,13 @@ def _compare(
     wanted = _columns(spec) + (_columns(champion.facts["spec"]) if champion else ())
     path = folder / "holdout.csv"
     export_rows(
-        ledger=ledger, warehouse=warehouse, plan=plan, columns=wanted, target=spec["target"], side="holdout", path=path
+        ledger=ledger,
+        warehouse=warehouse,
+        plan=plan,
+        columns=wanted,
+        target=spec["target"],
+        side="holdout",
+        path=path,
     )
     labels, scores = _score(version, spec["target"], path, bench)
     if champion is not None:
@@ -106,7 +114,9 @@ def _compare(
 
 
 def _score(version: Version, target: str, path: Path, bench: Bench) -> tuple[list[float], list[float]]:
-    scorer = open_model(version=version, registry=bench.registry, scorers=bench.scorers, work_dir=bench.work_dir)
+    scorer = open_model(
+        version=version, registry=bench.registry, scorers=bench.scorers, work_dir=bench.work_dir
+    )
     labels: list[float] = []
     scores: list[float] = []
     for columns, block in scorer.score_csv(path):

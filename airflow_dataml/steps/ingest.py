@@ -6,7 +6,6 @@ import csv
 import logging
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.datasets import Column, Part, StagedPart
@@ -16,6 +15,7 @@ from airflow_dataml.core.runs import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from airflow_dataml.core.datasets import Version, WriteMode
     from airflow_dataml.core.ports import Ledger, Warehouse
@@ -179,7 +179,9 @@ def _read_header(path: Path) -> list[str]:
             header = next(csv.reader(file), [])
             first = file.readline()
     except OSError as err:
-        msg = f"batch file {str(path)!r} cannot be read ({err.strerror}): check the path and the partition key."
+        msg = (
+            f"batch file {str(path)!r} cannot be read ({err.strerror}): check the path and the partition key."
+        )
         raise SpecError(msg) from err
     if not header or not first.strip():
         msg = f"batch file {str(path)!r} is empty: it needs a header line and at least one row. Nothing was staged."

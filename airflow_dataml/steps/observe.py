@@ -102,7 +102,9 @@ def _window(ledger: Ledger, predictions: str, partition_key: str) -> Window:
     made_in = ledger.versions.bringing(part.part_id)
     features = ledger.versions.by_id(made_in.facts["features"])
     champion = ledger.versions.by_id(made_in.facts["models"]["champion"])
-    source = next(p for p in ledger.versions.manifest(features.version_id) if p.partition_key == partition_key)
+    source = next(
+        p for p in ledger.versions.manifest(features.version_id) if p.partition_key == partition_key
+    )
     return Window(made_in, part, features, source, champion)
 
 
@@ -151,7 +153,9 @@ def _performance(
     )[0]
     if row["n"] < policy.min_rows:
         return released, None
-    return released, mean_interval(row["n"], float(row["total"]), float(row["squares"]), level=policy.confidence)
+    return released, mean_interval(
+        row["n"], float(row["total"]), float(row["squares"]), level=policy.confidence
+    )
 
 
 def _findings(
@@ -171,7 +175,9 @@ def _findings(
     for kind, tests in (("prediction_drift", scores), ("input_drift", shifts)):
         for shift in sorted(tests, key=lambda s: -s.psi):
             if shift.drifted:
-                findings[kind].append(f"{shift.column} {shift.test} moved: PSI {shift.psi:.3f} (borne {policy.tolerance:g})")
+                findings[kind].append(
+                    f"{shift.column} {shift.test} moved: PSI {shift.psi:.3f} (borne {policy.tolerance:g})"
+                )
     return findings
 
 
@@ -228,5 +234,11 @@ def _record(
                 report_id=report.report_id,
             )
         ledger.runs.finish(run)
-    log.info("Batch %s with %s: %s. %s", body["partition_key"], window.champion.ref, verdict, report.body["summary"])
+    log.info(
+        "Batch %s with %s: %s. %s",
+        body["partition_key"],
+        window.champion.ref,
+        verdict,
+        report.body["summary"],
+    )
     return report

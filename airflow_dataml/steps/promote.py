@@ -71,13 +71,21 @@ def _decide(ledger: Ledger, run: TaskRun, version: Version, evidence: Report) ->
     )
     _move(ledger, run, version, champion, decision, report)
     ledger.audit.add(
-        action=decision.action, subject=version.ref, run=run, detail={"report": report.report_id} | decision.to_dict()
+        action=decision.action,
+        subject=version.ref,
+        run=run,
+        detail={"report": report.report_id} | decision.to_dict(),
     )
     return report
 
 
 def _move(
-    ledger: Ledger, run: TaskRun, version: Version, champion: Version | None, decision: Decision, report: Report
+    ledger: Ledger,
+    run: TaskRun,
+    version: Version,
+    champion: Version | None,
+    decision: Decision,
+    report: Report,
 ) -> None:
     moves: dict[str, Version | None] = {"candidate": None}
     if decision.action == "promote":
@@ -96,7 +104,7 @@ def _move(
             report_id=report.report_id,
         )
         ledger.outbox.add(
-            key=f"{report.report_id}/{name}",
+            key=f"{run.fact(version.asset)}/{name}",
             topic=MLFLOW_TOPIC,
             ordering_key=f"{version.asset}/{name}",
             payload={

@@ -82,18 +82,25 @@ def record_publication(ledger: Ledger, run: TaskRun, version: Version, manifest:
     """Write what follows from a new dataset version: lineage, pointer, audit, and the end of a data incident."""
     inputs = dict.fromkeys(source for part in manifest for source in part.inputs)
     ledger.lineage.add(
-        (Edge(version_node(source), version_node(version.version_id), "derived") for source in inputs), run=run
+        (Edge(version_node(source), version_node(version.version_id), "derived") for source in inputs),
+        run=run,
     )
     ledger.versions.move_alias(asset=version.asset, name="current", version_id=version.version_id, run=run)
     for incident in ledger.incidents.list(asset=version.asset, state="new"):
         refused = ledger.reports.get(incident.report_id).body.get("partition_key")
         if incident.kind == "data" and refused == version.partition_key:
-            ledger.incidents.resolve(incident.incident_id, resolution=f"the batch came again and passed: {version.ref}")
+            ledger.incidents.resolve(
+                incident.incident_id, resolution=f"the batch came again and passed: {version.ref}"
+            )
     ledger.audit.add(
         action="publish",
         subject=version.ref,
         run=run,
-        detail={"rows": version.rows, "fingerprint": version.fingerprint, "partition_key": version.partition_key},
+        detail={
+            "rows": version.rows,
+            "fingerprint": version.fingerprint,
+            "partition_key": version.partition_key,
+        },
     )
 
 
@@ -115,7 +122,11 @@ def _gate(ledger: Ledger, staged: StagedPart, parent: Version | None) -> None:
 
 
 def _same_schema(staged: StagedPart, part: Part, current: tuple[Part, ...]) -> None:
-    if not current or staged.mode == "replace" or schema_hash(part.columns) == schema_hash(current[-1].columns):
+    if (
+        not current
+        or staged.mode == "replace"
+        or schema_hash(part.columns) == schema_hash(current[-1].columns)
+    ):
         return
     old, new = dict.fromkeys(current[-1].columns), dict.fromkeys(part.columns)
     gone, came = [c for c in old if c not in new], [c for c in new if c not in old]

@@ -74,7 +74,9 @@ def score_batch(
     columns = _prediction_columns([types[k] for k in key_columns])
     with ledger.transaction():
         lines = _lines(scorers, roles, key_columns, path, version, [c.name for c in columns])
-        part = _stage(ledger, warehouse, run, predictions, columns, lines, partition_key, (version, *roles.values()))
+        part = _stage(
+            ledger, warehouse, run, predictions, columns, lines, partition_key, (version, *roles.values())
+        )
         if part.rows != rows * len(roles):
             msg = f"{part.rows} predictions for {rows} rows and {len(roles)} models; nothing was published."
             raise QualityGateError(msg)

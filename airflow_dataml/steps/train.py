@@ -19,7 +19,6 @@ from airflow_dataml.core.training import TrainingJob
 from airflow_dataml.core.windows import TrainingPlan
 
 if TYPE_CHECKING:
-
     from pathlib import Path
 
     from airflow_dataml.core.datasets import Part, Version
@@ -181,13 +180,24 @@ def _train_and_track(
     )
     numeric = [f.name for f in spec.features if f.kind == "numeric"]
     categorical = [f.name for f in spec.features if f.kind == "categorical"]
-    source = registry.log_model(run_id=tracked.run_id, model_dir=artifacts, numeric=numeric, categorical=categorical)
+    source = registry.log_model(
+        run_id=tracked.run_id, model_dir=artifacts, numeric=numeric, categorical=categorical
+    )
     number = registry.register(
-        model=spec.model, run_id=tracked.run_id, source=source, key=str(fact), tags={"dataml.dataset": plan.version}
+        model=spec.model,
+        run_id=tracked.run_id,
+        source=source,
+        key=str(fact),
+        tags={"dataml.dataset": plan.version},
     )
     registry.finish_run(run_id=tracked.run_id, status="FINISHED")
     return _facts(plan, spec, result, artifacts, workshop) | {
-        "registry": {"run_id": tracked.run_id, "source": source, "version": number, "experiment": workshop.experiment}
+        "registry": {
+            "run_id": tracked.run_id,
+            "source": source,
+            "version": number,
+            "experiment": workshop.experiment,
+        }
     }
 
 
@@ -222,7 +232,9 @@ def _record(
                 edges.append(Edge(report_node(plan.reason_report), node, "reason"))
             ledger.lineage.add(edges, run=run)
             ledger.versions.pin(plan.version_id, holder=version.ref, reason="trained on")
-            ledger.versions.move_alias(asset=spec.model, name="candidate", version_id=version.version_id, run=run)
+            ledger.versions.move_alias(
+                asset=spec.model, name="candidate", version_id=version.version_id, run=run
+            )
             body = facts["training"] | {"dataset": plan.version, "reasons": list(plan.reasons)}
             ledger.reports.add(
                 run=run, fact=fact, kind="training", verdict="pass", body=body, version_id=version.version_id
@@ -262,7 +274,9 @@ def _short(value: float | None) -> str:
 
 
 def _parameters(spec: TrainingSpec) -> dict[str, str | int | float | bool]:
-    shown = spec.model_dump(mode="json", include={"module", "task", "seed", "max_epochs", "batch_size", "learning_rate"})
+    shown = spec.model_dump(
+        mode="json", include={"module", "task", "seed", "max_epochs", "batch_size", "learning_rate"}
+    )
     return shown | {"features": ",".join(f.name for f in spec.features), "target": spec.target}
 
 
@@ -286,5 +300,3 @@ def _cut(warehouse: Warehouse, newest: list[Part], window: DataWindow, target: s
         msg = f"no row of batch {newest[0].partition_key!r} has a value in {target!r}: there is nothing to learn from yet."
         raise TrainingSpecError(msg)
     return str(found.isoformat())
-
-

@@ -94,7 +94,13 @@ def _relation(
 
 
 def _record(
-    ledger: Ledger, run: TaskRun, staged: StagedPart, result: QualityReport, body: dict[str, Any], *, on_fail: str
+    ledger: Ledger,
+    run: TaskRun,
+    staged: StagedPart,
+    result: QualityReport,
+    body: dict[str, Any],
+    *,
+    on_fail: str,
 ) -> Report:
     verdict = Verdict.WARN if result.verdict is Verdict.FAIL and on_fail == "warn" else result.verdict
     blocks = verdict.blocks
@@ -116,7 +122,10 @@ def _record(
                 report_id=report.report_id,
             )
             ledger.audit.add(
-                action="refuse", subject=staged.asset, run=run, detail={"report": report.report_id, "why": body["summary"]}
+                action="refuse",
+                subject=staged.asset,
+                run=run,
+                detail={"report": report.report_id, "why": body["summary"]},
             )
         ledger.runs.finish(run, state="refused" if blocks else "success")
     return report
@@ -129,5 +138,3 @@ def _judge(report: Report, staged: StagedPart) -> Report:
         return report
     msg = f"{staged.asset} broke its contract (report {report.report_id}): {summary} Nothing was published."
     raise QualityGateError(msg, report.body)
-
-

@@ -56,7 +56,5 @@ def continuous_training(
             task_id="evaluate", challenger=trained["version"], policy=policy, **task_arguments
         )
         evaluated: Any = evaluate.output
-        ModelPromoteOperator(
-            task_id="promote", model=model, evaluation=evaluated["report"], **task_arguments
-        )
+        ModelPromoteOperator(task_id="promote", model=model, evaluation=evaluated["report"], **task_arguments)
     return group

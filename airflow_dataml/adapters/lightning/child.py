@@ -1,0 +1,183 @@
+"""The training process: reads a job, trains, exports, and tells its parent in lines of JSON.
+
+Run as ``python -P -m airflow_dataml.adapters.lightning.child job.json`` by :class:`LightningTrainer` only.
+Standard output carries ``{"progress": ..}`` and ``{"refused": ..}``; whatever else is printed goes to
+standard error. The result is ``result.json`` in the job's folder, renamed into place as the very last act.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from airflow_dataml.adapters.lightning import data as training_data
+from airflow_dataml.adapters.lightning import export, measures, modules
+from airflow_dataml.adapters.lightning.fit import fit
+from airflow_dataml.core.errors import SpecError, TrainingSpecError
+from airflow_dataml.core.training import DEFAULT_MODULE, TrainingResult, TrainingSpec
+
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningModule
+    from torch.nn import Module
+
+    from airflow_dataml.adapters.lightning.data import TrainingData
+    from airflow_dataml.core.training import Progress
+
+REFUSED = 3
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """The way to the parent. A parent that is gone breaks it, which ends the training."""
+
+    stream: TextIO
+
+    @classmethod
+    def claim(cls) -> Channel:
+        """Take standard output for ourselves and send what anybody prints to standard error."""
+        stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+        return cls(stream)
+
+    def progress(self, progress: Progress) -> None:
+        """Say how far the training is."""
+        self._send({"progress": progress.to_dict()})
+
+    def refused(self, reason: str) -> None:
+        """Say what in the spec or the data is wrong."""
+        self._send({"refused": reason})
+
+    def _send(self, message: dict[str, object]) -> None:
+        self.stream.write(json.dumps(message) + "\n")
+        self.stream.flush()
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends, however that ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before the line above
+        raise SystemExit(1)
+
+
+def main(job_file: Path) -> int:
+    """Run one job; the exit status is 0, ``REFUSED``, or that of a crash."""
+    job = json.loads(job_file.read_text(encoding="utf-8"))
+    die_with(job["parent"])
+    faulthandler.enable()
+    channel = Channel.claim()
+    _be_quiet()
+    try:
+        result = train(
+            TrainingSpec.model_validate(job["spec"]),
+            data=Path(job["data"]),
+            work_dir=Path(job["work_dir"]),
+            checkpoints=Path(job["checkpoints"]),
+            channel=channel,
+        )
+    except SpecError as err:
+        channel.refused(str(err))
+        return REFUSED
+    _finish(Path(job["work_dir"]), job["fingerprint"], result)
+    shutil.rmtree(Path(job["checkpoints"]).parent, ignore_errors=True)
+    return 0
+
+
+def train(
+    spec: TrainingSpec, *, data: Path, work_dir: Path, checkpoints: Path, channel: Channel
+) -> TrainingResult:
+    """Load, fit, measure and export."""
+    import torch
+
+    started = time.monotonic()
+    torch.set_num_threads(spec.threads)
+    torch.set_num_interop_threads(1)
+    module_class = modules.load_class(spec)
+    rows = training_data.load(data, spec)
+    module = modules.build(module_class, spec, rows.encoding)
+    folder = work_dir / "model"
+    _try_out(module, rows, spec, folder)
+    fitted = fit(module, rows, spec, folder=checkpoints, on_progress=channel.progress)
+    # A fresh module: the trained one still hangs on its trainer, and it holds the last epoch's weights.
+    kept = modules.build(module_class, spec, rows.encoding)
+    kept.load_state_dict(fitted.weights)
+    model = _scoring(kept, rows, spec)
+    scores = export.score(model, rows.validation)
+    difference = export.export(model, rows, spec, folder=folder)
+    digest = export.weights_digest(fitted.weights)
+    export.write_metadata(folder, spec=spec, data=rows, digest=digest)
+    return TrainingResult(
+        artifact_dir=str(folder),
+        epochs=fitted.epochs,
+        steps=fitted.steps,
+        rows=len(rows.labels),
+        metrics={
+            **measures.measure(spec.task, rows.labels[rows.train_rows :], scores),
+            **fitted.metrics(),
+            "onnx_max_abs_diff": difference,
+        },
+        seconds=time.monotonic() - started,
+        resumed=fitted.resumed,
+        weights_digest=digest,
+    )
+
+
+def _scoring(module: LightningModule, rows: TrainingData, spec: TrainingSpec) -> Module:
+    from airflow_dataml.adapters.lightning.tabular import ScoringModule
+
+    return ScoringModule(
+        module, task=spec.task, target_mean=rows.target.mean, target_std=rows.target.std
+    ).eval()
+
+
+def _try_out(module: LightningModule, rows: TrainingData, spec: TrainingSpec, folder: Path) -> None:
+    """Find out before the first epoch, not after the last, whether a module can be scored and exported."""
+    import torch
+
+    model = _scoring(module, rows, spec)
+    with torch.inference_mode():
+        shape = tuple(model(rows.tensors[0][:2], rows.tensors[1][:2]).shape)
+    if shape != (2,):
+        msg = (
+            f"module {spec.module!r} of model {spec.model!r} gives shape {shape} for 2 rows; "
+            "forward must give one number per row, shape (2,)."
+        )
+        raise TrainingSpecError(msg)
+    if spec.module != DEFAULT_MODULE:  # ours is known to export, and this costs a second
+        export.export(model, rows, spec, folder=folder)
+    model.train()
+
+
+def _finish(work_dir: Path, fingerprint: str, result: TrainingResult) -> None:
+    beside = work_dir / "result.json.tmp"
+    beside.write_text(
+        json.dumps({"fingerprint": fingerprint, "result": result.to_dict()}, indent=2), encoding="utf-8"
+    )
+    beside.replace(work_dir / "result.json")
+
+
+def _be_quiet() -> None:
+    """Keep advertisements and advice about other set-ups out of the task log."""
+    import pytorch_lightning as _  # sets its loggers' levels when first imported
+
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
+    warnings.filterwarnings(
+        "ignore", module=r"(torch|pytorch_lightning|lightning_fabric|onnxscript|copyreg)\b"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,129 @@
+"""Finding a training module: in the parent without running it, in the child for real."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import sys
+from difflib import get_close_matches
+from importlib.abc import InspectLoader
+from typing import TYPE_CHECKING
+
+from airflow_dataml.core.errors import TrainingSpecError
+
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+
+    from pytorch_lightning import LightningModule
+
+    from airflow_dataml.core.features import FeatureEncoding
+    from airflow_dataml.core.training import TrainingSpec
+
+
+def module_source(spec: TrainingSpec) -> str:
+    """Return the source of the file that holds a spec's module, having run none of it.
+
+    Empty where there is no source to read (a compiled module); the child then is the one to judge.
+
+    :raises TrainingSpecError: the module is not there, does not parse, or has no such class.
+    """
+    path, _, name = spec.module.partition(":")
+    found = _find(path)
+    if found is None:
+        msg = (
+            f"module {spec.module!r} of model {spec.model!r} is not importable: no {path!r} on the import path; "
+            "put its file beside the DAG or install its package."
+        )
+        raise TrainingSpecError(msg)
+    source = found.loader.get_source(path) if isinstance(found.loader, InspectLoader) else None
+    if not source:
+        return ""
+    try:
+        names = _top_level_names(ast.parse(source))
+    except SyntaxError as err:
+        msg = f"module {spec.module!r} of model {spec.model!r} does not parse: {err}"
+        raise TrainingSpecError(msg) from err
+    if name not in names and "*" not in names:
+        close = get_close_matches(name, names, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        msg = f"module {spec.module!r} of model {spec.model!r}: {path!r} defines no {name!r}.{hint}"
+        raise TrainingSpecError(msg)
+    return source
+
+
+def _find(path: str) -> ModuleSpec | None:
+    """Locate a module by asking every finder from the top package down; importing none of them."""
+    found: ModuleSpec | None = None
+    locations = None
+    name = ""
+    for part in path.split("."):
+        name = f"{name}.{part}" if name else part
+        specs = (finder.find_spec(name, locations) for finder in sys.meta_path)
+        found = next((spec for spec in specs if spec is not None), None)
+        if found is None:
+            return None
+        # A module that is no package has nothing below it.
+        locations = found.submodule_search_locations if found.submodule_search_locations is not None else []
+    return found
+
+
+def _top_level_names(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+            names.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names.update(alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
+
+
+def load_class(spec: TrainingSpec) -> type[LightningModule]:
+    """Import a spec's class; this runs the user's module.
+
+    :raises TrainingSpecError: it cannot be imported, is no LightningModule, or refuses the arguments' names.
+    """
+    from pytorch_lightning import LightningModule
+
+    path, _, name = spec.module.partition(":")
+    try:
+        found = getattr(importlib.import_module(path), name)
+    except (ImportError, SyntaxError, AttributeError) as err:
+        msg = (
+            f"module {spec.module!r} of model {spec.model!r} cannot be imported: {type(err).__name__}: {err}"
+        )
+        raise TrainingSpecError(msg) from err
+    if not (isinstance(found, type) and issubclass(found, LightningModule)):
+        msg = (
+            f"module {spec.module!r} of model {spec.model!r} is {found!r}, which is no LightningModule class."
+        )
+        raise TrainingSpecError(msg)
+    try:
+        inspect.signature(found).bind(
+            encoding=None, task=spec.task, learning_rate=spec.learning_rate, **spec.module_arguments
+        )
+    except TypeError as err:
+        raise TrainingSpecError(_arguments_refused(spec, err)) from err
+    return found
+
+
+def build(cls: type[LightningModule], spec: TrainingSpec, encoding: FeatureEncoding) -> LightningModule:
+    """Make a module with fresh, seeded weights."""
+    from pytorch_lightning import seed_everything
+
+    seed_everything(spec.seed, verbose=False)
+    try:
+        return cls(
+            encoding=encoding, task=spec.task, learning_rate=spec.learning_rate, **spec.module_arguments
+        )
+    except (TypeError, ValueError) as err:
+        raise TrainingSpecError(_arguments_refused(spec, err)) from err
+
+
+def _arguments_refused(spec: TrainingSpec, err: Exception) -> str:
+    return (
+        f"module {spec.module!r} of model {spec.model!r} does not accept module_arguments "
+        f"{spec.module_arguments!r}: {err}; it is called with encoding, task, learning_rate and these."
+    )

@@ -1,0 +1,140 @@
+"""The default model, and by example the contract of every module a spec may name.
+
+Only the training child imports this file. A module of your own is a ``LightningModule`` with
+
+- the constructor ``Class(*, encoding, task, learning_rate, **module_arguments)``;
+- ``forward(numeric, categorical)``: float32 ``[n, d]`` with NaN where missing and int64 ``[n, c]`` where
+  0 is missing or unseen, in the order of ``encoding``; gives ``[n]``: a logit for ``binary``, for
+  ``regression`` the standardised target (the exporter scales it back). It must be exportable by
+  ``torch.export`` with a dynamic first dimension;
+- ``training_step(batch, batch_index)`` giving the loss of a batch ``(numeric, categorical, target)``;
+- ``validation_step`` logging ``validation_loss``, which chooses the weights that are kept;
+- ``configure_optimizers``.
+
+The easiest way is a subclass of :class:`TabularModule` with another ``forward``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_dataml.core.features import FeatureEncoding
+    from airflow_dataml.core.training import Task
+
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+class TabularModule(LightningModule):
+    """A multilayer perceptron over standardised numbers, missing indicators and embeddings.
+
+    :param encoding: the fitted features; means and deviations become buffers of the module.
+    :param task: chooses the loss: cross entropy of a logit, or squared error.
+    :param learning_rate: step size of AdamW.
+    :param hidden: widths of the hidden layers; empty is a linear model.
+    :param dropout: share of hidden units silenced in each training step.
+    :param weight_decay: AdamW's decay.
+    :param embedding_width: numbers per categorical value; by default grows slowly with the vocabulary.
+    """
+
+    mean: Tensor
+    std: Tensor
+    has_missing: Tensor
+
+    def __init__(
+        self,
+        *,
+        encoding: FeatureEncoding,
+        task: Task,
+        learning_rate: float,
+        hidden: Sequence[int] = (64, 32),
+        dropout: float = 0.0,
+        weight_decay: float = 1e-4,
+        embedding_width: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.task = task
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        numeric = encoding.numeric
+        self.register_buffer("mean", torch.tensor([column.mean for column in numeric]))
+        self.register_buffer("std", torch.tensor([column.std for column in numeric]))
+        # An indicator that was 0 in every training row has an untrained weight: keep it silent.
+        seen = [float(column.missing_fraction > 0) for column in numeric]
+        self.register_buffer("has_missing", torch.tensor(seen))
+        sizes = [len(column.vocabulary) + 1 for column in encoding.categorical]
+        widths = [embedding_width or min(32, round(1.6 * size**0.56)) for size in sizes]
+        self.embeddings = nn.ModuleList(map(_embedding, sizes, widths))
+        self.width = 2 * len(numeric) + sum(widths)
+        layers: list[nn.Module] = []
+        width = self.width
+        for units in hidden:
+            layers += [nn.Linear(width, units), nn.ReLU(), nn.Dropout(dropout)]
+            width = units
+        self.layers = nn.Sequential(*layers, nn.Linear(width, 1))
+
+    def prepare(self, numeric: Tensor, categorical: Tensor) -> Tensor:
+        """Everything the model knows about a row, as ``[n, self.width]`` numbers without NaN."""
+        missing = torch.isnan(numeric)
+        standard = torch.where(missing, torch.zeros_like(numeric), (numeric - self.mean) / self.std)
+        embedded = [table(categorical[:, place]) for place, table in enumerate(self.embeddings)]
+        return torch.cat([standard, missing * self.has_missing, *embedded], dim=1)
+
+    def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
+        """Logits or standardised values, ``[n]``."""
+        output: Tensor = self.layers(self.prepare(numeric, categorical))
+        return output.squeeze(1)
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Mean loss of one batch."""
+        del batch_index
+        return self._loss(batch)
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Log ``validation_loss``, weighted by rows over the batches."""
+        del batch_index
+        self.log("validation_loss", self._loss(batch), on_epoch=True, batch_size=len(batch[2]))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW over all weights."""
+        return torch.optim.AdamW(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
+
+    def _loss(self, batch: Batch) -> Tensor:
+        numeric, categorical, target = batch
+        output = self(numeric, categorical)
+        if self.task == "binary":
+            return nn.functional.binary_cross_entropy_with_logits(output, target)
+        return nn.functional.mse_loss(output, target)
+
+
+class ScoringModule(nn.Module):
+    """What is exported: a trained module and the last step from its output to a score.
+
+    :param target_mean: added to a regression's output after scaling; ignored for ``binary``.
+    :param target_std: scale of a regression's output; ignored for ``binary``.
+    """
+
+    def __init__(self, module: nn.Module, *, task: Task, target_mean: float, target_std: float) -> None:
+        super().__init__()
+        self.module = module
+        self.task = task
+        self.target_mean = target_mean
+        self.target_std = target_std
+
+    def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
+        """Probabilities or values, ``[n]``."""
+        output: Tensor = self.module(numeric, categorical)
+        return torch.sigmoid(output) if self.task == "binary" else output * self.target_std + self.target_mean
+
+
+def _embedding(size: int, width: int) -> nn.Embedding:
+    table = nn.Embedding(size, width)
+    # Values never seen in training begin, and without missing rows stay, neutral.
+    nn.init.zeros_(table.weight[0])
+    return table

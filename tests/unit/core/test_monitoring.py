@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_dataml.core.monitoring import (
+    MonitorPolicy,
+    RetrainPolicy,
+    column_shifts,
+    decayed,
+    decide_retrain,
+)
+from airflow_dataml.core.profiles import cells_of
+from airflow_dataml.core.statistics import Interval
+
+
+def profile(values: Any, *, nulls: int = 0) -> dict[str, Any]:
+    cells = [[c, n] for c, n in sorted(cells_of(values, low=-8.0, high=8.0).items())]
+    return {
+        "rows": len(values) + nulls,
+        "columns": {"x": {"nulls": nulls, "grid": [-8.0, 8.0], "cells": cells}},
+    }
+
+
+def categories(**counts: int) -> dict[str, Any]:
+    total = sum(counts.values())
+    column = {"nulls": 0, "values": [[k, n] for k, n in counts.items()], "other": 0, "distinct": len(counts)}
+    return {"rows": total, "columns": {"x": column}}
+
+
+def drifted(reference: dict[str, Any], current: dict[str, Any], **policy: Any) -> dict[str, bool]:
+    shifts = column_shifts(reference, current, columns=["x"], policy=MonitorPolicy(**policy))
+    return {s.test: s.drifted for s in shifts}
+
+
+class TestColumnShifts:
+    @pytest.fixture
+    def normal(self) -> Any:
+        import numpy as np
+
+        draw = np.random.default_rng(11)
+        return lambda shift=0.0, n=20_000: draw.normal(shift, 1, n)
+
+    @pytest.mark.parametrize(
+        ("shift", "found"), [(0.0, False), (0.2, False), (0.6, True)], ids=["none", "borne", "large"]
+    )
+    def test_only_what_is_surely_beyond_the_tolerance_is_drift(
+        self, normal: Any, shift: float, found: bool
+    ) -> None:
+        assert drifted(profile(normal()), profile(normal(shift)))["values"] is found
+
+    def test_too_few_rows_say_nothing(self, normal: Any) -> None:
+        assert drifted(profile(normal()), profile(normal(3.0, n=100))) == {}
+
+    def test_a_column_that_goes_missing_is_drift(self, normal: Any) -> None:
+        assert drifted(profile(normal()), profile(normal(n=10_000), nulls=10_000))["missing"]
+
+    def test_a_new_category_that_takes_over_is_drift(self) -> None:
+        assert drifted(categories(a=5000, b=5000), categories(a=3000, c=7000))["values"]
+
+    def test_a_quarter_of_quiet_days_is_quiet(self, normal: Any) -> None:
+        reference = profile(normal())
+        days = [drifted(reference, profile(normal(n=1000)), tolerance=0.0) for _ in range(90)]
+        # At level .01 for values and missing together, about one false finding in 90 days.
+        assert sum(any(day.values()) for day in days) <= 4
+
+
+@pytest.mark.parametrize(
+    ("low", "expected"), [(0.25, False), (0.27, True)], ids=["may be borne", "surely beyond"]
+)
+def test_decay_is_a_loss_surely_beyond_what_is_borne(low: float, expected: bool) -> None:
+    now = Interval(0.3, low, 0.4, 0.99, 1000)
+    assert decayed(released=0.2, now=now, policy=MonitorPolicy(decay_tolerance=0.3)) is expected
+
+
+class TestDecide:
+    @pytest.mark.parametrize(
+        ("findings", "feed", "pending", "action"),
+        [
+            ({}, [], False, "wait"),
+            ({"decay": ["loss grew"]}, [], False, "retrain"),
+            ({"prediction_drift": ["scores moved"]}, [], False, "retrain"),
+            ({"input_drift": ["x moved"]}, [], False, "wait"),
+            ({"decay": ["loss grew"]}, ["feed rides is broken"], False, "fix_data"),
+            ({"decay": ["loss grew"]}, [], True, "wait"),
+        ],
+        ids=["quiet", "decay", "prediction drift", "input drift alone", "broken feed", "already asked for"],
+    )
+    def test_what_follows(
+        self, findings: dict[str, list[str]], feed: list[str], pending: bool, action: str
+    ) -> None:
+        decision = decide_retrain(
+            findings=findings, feed_broken=feed, policy=RetrainPolicy(), pending=pending
+        )
+        assert decision.action == action
+        assert decision.reasons
+
+    def test_a_policy_may_ask_on_input_drift(self) -> None:
+        policy = RetrainPolicy(on=("input_drift",))
+        assert (
+            decide_retrain(
+                findings={"input_drift": ["x"]}, feed_broken=[], policy=policy, pending=False
+            ).action
+            == "retrain"
+        )
