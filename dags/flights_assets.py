@@ -11,14 +11,28 @@ from airflow_dataml.assets import dataset, model, retrain
 HERE = Path(__file__).parent
 LANDING = os.environ.get("DATAML_LANDING", str(HERE.parent / ".state" / "landing"))
 
-flights = dataset("flights", owner="data", importance="high", description="Flights out of New York, one row per flight.")
+flights = dataset(
+    "flights", owner="data", importance="high", description="Flights out of New York, one row per flight."
+)
 weather = dataset("weather", owner="data", description="Hourly weather at the three airports.")
 planes = dataset("planes", owner="data", description="Register of planes by tail number.")
 airports = dataset("airports", owner="data", description="Airports by FAA code.")
-flight_features = dataset("flight_features", owner="ml", importance="high", description="What is known when a flight leaves the gate.")
-flight_delay = model("flight_delay", owner="ml", importance="high", description="Will the flight arrive more than 15 minutes late?")
+flight_features = dataset(
+    "flight_features",
+    owner="ml",
+    importance="high",
+    description="What is known when a flight leaves the gate.",
+)
+flight_delay = model(
+    "flight_delay",
+    owner="ml",
+    importance="high",
+    description="Will the flight arrive more than 15 minutes late?",
+)
 flight_delay_retrain = retrain("flight_delay")
-flight_predictions = dataset("flight_predictions", kind="prediction", owner="ml", description="Scores of flight_delay.")
+flight_predictions = dataset(
+    "flight_predictions", kind="prediction", owner="ml", description="Scores of flight_delay."
+)
 
 FLIGHT_KEY = ["year", "month", "day", "carrier", "flight", "origin", "dest", "sched_dep_time"]
 RETRIES = {"retries": 2, "retry_delay": timedelta(seconds=5)}

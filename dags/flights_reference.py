@@ -7,7 +7,9 @@ from flights_assets import HERE, LANDING, RETRIES, airports, planes
 
 from airflow_dataml.task_groups.write_audit_publish import write_audit_publish
 
-with DAG("flights_reference", schedule=None, catchup=False, max_active_runs=1, tags=["flights"], doc_md=__doc__):
+with DAG(
+    "flights_reference", schedule=None, catchup=False, max_active_runs=1, tags=["flights"], doc_md=__doc__
+):
     for table in (planes, airports):
         write_audit_publish(
             table,

@@ -40,7 +40,7 @@ _SETTINGS = (
 
 
 @contextmanager
-def embedded_postgres(data: Path, *, environment: dict[str, str] | None = None) -> Iterator[str]:
+def embedded_postgres(data: Path) -> Iterator[str]:
     """Run a server on ``data``; yields the DSN of its superuser on the ``postgres`` database.
 
     Listens on a Unix socket alone. A server left on the same folder by a killed process is stopped first.
@@ -53,7 +53,7 @@ def embedded_postgres(data: Path, *, environment: dict[str, str] | None = None) 
     if not (data / "PG_VERSION").exists():
         _run("initdb", "-D", str(data), "-U", _SUPERUSER, "--auth=trust", "--encoding=UTF8", "--no-sync")
     with _socket_folder(data) as socket:
-        server = _start(data, socket, environment)
+        server = _start(data, socket)
         try:
             dsn = make_conninfo(host=str(socket), user=_SUPERUSER, dbname="postgres")
             _wait_until_ready(server, dsn, data)
@@ -147,7 +147,7 @@ def _socket_folder(data: Path) -> Iterator[Path]:
         yield socket
 
 
-def _start(data: Path, socket: Path, environment: dict[str, str] | None) -> subprocess.Popen[bytes]:
+def _start(data: Path, socket: Path) -> subprocess.Popen[bytes]:
     settings = [word for setting in _SETTINGS for word in ("-c", setting)]
     with (data.parent / f"{data.name}.log").open("ab") as log:
         return subprocess.Popen(
@@ -156,7 +156,6 @@ def _start(data: Path, socket: Path, environment: dict[str, str] | None) -> subp
             stdout=log,
             stderr=subprocess.STDOUT,
             **_identity(),
-            env=environment,
             cwd="/",
             # A terminal's Ctrl-C is for the owner, who stops the server last.
             start_new_session=True,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import tempfile
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -13,6 +15,11 @@ from dev.embedded import embedded_postgres, ensure_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# Airflow reads these when it is first imported; its home must not be the developer's.
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-dataml-tests-")
+os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 _NUMBERS = itertools.count()
 

@@ -37,7 +37,12 @@ def rides_csv(path: Path, rows: list[tuple[object, ...]]) -> Path:
 
 
 def stage(
-    ledger: PostgresLedger, path: Path, *, run: str = "run", mode: WriteMode = "append", key: str | None = None
+    ledger: PostgresLedger,
+    path: Path,
+    *,
+    run: str = "run",
+    mode: WriteMode = "append",
+    key: str | None = None,
 ) -> StagedPart:
     """Stage a batch file of rides."""
     return stage_csv(
@@ -50,7 +55,9 @@ def stage(
     )
 
 
-def publish(ledger: PostgresLedger, staged: StagedPart, *, run: str = "run", require_check: bool = False) -> Version:
+def publish(
+    ledger: PostgresLedger, staged: StagedPart, *, run: str = "run", require_check: bool = False
+) -> Version:
     """Publish a staged batch of rides."""
     return publish_part(
         ledger=ledger,

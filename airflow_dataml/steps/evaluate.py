@@ -11,7 +11,7 @@ from airflow_dataml.core.lineage import Edge, report_node, version_node
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.windows import TrainingPlan
 from airflow_dataml.steps.models import open_model
-from airflow_dataml.steps.train import export_rows
+from airflow_dataml.steps.train import export_rows, mean_label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow_dataml.core.runs import RunIdentity, TaskRun
 
 log = logging.getLogger(__name__)
-BASELINE = "the training base rate"
+BASELINE = "the mean of the training rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,8 @@ def _compare(
     if champion is not None:
         opponent: tuple[str, Any] = (champion.ref, _score(champion, spec["target"], path, bench)[1])
     else:
-        opponent = (BASELINE, [version.facts["training"]["metrics"]["target_mean"]] * len(labels))
+        mean = mean_label(ledger=ledger, warehouse=warehouse, plan=plan, target=spec["target"])
+        opponent = (BASELINE, [mean] * len(labels))
     return compare(
         metric=LOSS_OF_TASK[spec["task"]],
         labels=labels,

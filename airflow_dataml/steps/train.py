@@ -83,17 +83,30 @@ def export_rows(
 
     :param side: ``train`` (before the cut) or ``holdout`` (from it on).
     """
-    parts = [p for p in ledger.versions.manifest(plan.version_id) if p.partition_key in plan.partitions]
     names = dict.fromkeys((*columns, target))
     shown = ", ".join(quote_identifier(c) for c in names)
-    needed = tuple(dict.fromkeys((*names, plan.time_column, *plan.key_columns)))
     order = ", ".join(quote_identifier(c) for c in (plan.time_column, *plan.key_columns))
+    rows = _labelled(ledger, warehouse, plan, tuple(names), target, side)
+    return warehouse.export_csv(f"SELECT {shown} FROM ({rows}) t ORDER BY {order}", path, [plan.cut])
+
+
+def mean_label(*, ledger: Ledger, warehouse: Warehouse, plan: TrainingPlan, target: str) -> float:
+    """Return the mean label of the training rows: the least any model must beat."""
+    rows = _labelled(ledger, warehouse, plan, (), target, "train")
+    found = warehouse.query(
+        f"SELECT avg({quote_identifier(target)}::double precision) AS mean FROM ({rows}) t", [plan.cut]
+    )
+    return float(found[0]["mean"])
+
+
+def _labelled(
+    ledger: Ledger, warehouse: Warehouse, plan: TrainingPlan, columns: tuple[str, ...], target: str, side: str
+) -> str:
+    parts = [p for p in ledger.versions.manifest(plan.version_id) if p.partition_key in plan.partitions]
+    needed = tuple(dict.fromkeys((*columns, target, plan.time_column, *plan.key_columns)))
     comparison = "<" if side == "train" else ">="
-    query = f"""SELECT {shown} FROM ({warehouse.union(parts, needed)}) t
-                WHERE {quote_identifier(target)} IS NOT NULL
-                  AND {quote_identifier(plan.time_column)} {comparison} %s::timestamptz
-                ORDER BY {order}"""
-    return warehouse.export_csv(query, path, [plan.cut])
+    return f"""SELECT * FROM ({warehouse.union(parts, needed)}) u WHERE {quote_identifier(target)} IS NOT NULL
+                 AND {quote_identifier(plan.time_column)} {comparison} %s::timestamptz"""
 
 
 @dataclass(frozen=True, slots=True)

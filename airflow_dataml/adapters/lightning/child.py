@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
+import importlib
 import json
 import logging
 import os
@@ -170,10 +171,9 @@ def _finish(work_dir: Path, fingerprint: str, result: TrainingResult) -> None:
 
 def _be_quiet() -> None:
     """Keep advertisements and advice about other set-ups out of the task log."""
-    import pytorch_lightning as _  # sets its loggers' levels when first imported
-
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
+    for package in ("lightning_fabric", "pytorch_lightning"):
+        importlib.import_module(package)  # sets the level of its logger when first imported
+        logging.getLogger(package).setLevel(logging.ERROR)
     warnings.filterwarnings(
         "ignore", module=r"(torch|pytorch_lightning|lightning_fabric|onnxscript|copyreg)\b"
     )

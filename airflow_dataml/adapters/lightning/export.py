@@ -42,16 +42,16 @@ def export(model: nn.Module, data: TrainingData, spec: TrainingSpec, *, folder: 
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    sample = _sample(data)
     rows = torch.export.Dim("rows")
     try:
         with torch.no_grad():
             program = torch.export.export(
-                model, sample, dynamic_shapes={"numeric": {0: rows}, "categorical": {0: rows}}
+                model, _example(data), dynamic_shapes={"numeric": {0: rows}, "categorical": {0: rows}}
             )
         # Stack traces would carry this machine's paths and the module's source into the artifact.
         for node in program.graph.nodes:
             node.meta.pop("stack_trace", None)
+        program.example_inputs = None  # would be stored as a pickle
         torch.export.save(program, folder / "model.pt2")
         _write_onnx(program, folder / "model.onnx")
     except (RuntimeError, ValueError, TypeError, torch.onnx.OnnxExporterError) as err:
@@ -60,7 +60,17 @@ def export(model: nn.Module, data: TrainingData, spec: TrainingSpec, *, folder: 
             "must be plain tensor operations for any number of rows."
         )
         raise TrainingSpecError(msg) from err
-    return _verify(model, sample, spec, folder / "model.onnx")
+    return _verify(model, _sample(data), spec, folder / "model.onnx")
+
+
+def _example(data: TrainingData) -> tuple[Tensor, Tensor]:
+    """Return made-up rows to trace with: an artifact must not carry rows of the dataset."""
+    import torch
+
+    numeric, categorical, _ = data.tensors
+    return numeric.new_full((4, numeric.shape[1]), torch.nan), categorical.new_zeros(
+        (4, categorical.shape[1])
+    )
 
 
 def _sample(data: TrainingData) -> tuple[Tensor, Tensor]:

@@ -86,6 +86,9 @@ class LightningTrainer:
             process.wait()
             self._process = None
             reader.join(timeout=5)
+            for stream in (process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
         if refusal is not None:
             raise TrainingSpecError(refusal)
         result = _adopt(job.work_dir, fingerprint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_dataml.adapters.onnx.columns import iterate_columns, read_columns
+from airflow_dataml.adapters.onnx.columns import iterate_columns
 from airflow_dataml.adapters.onnx.scorer import OnnxScorer
 
-__all__ = ["OnnxScorer", "iterate_columns", "read_columns"]
+__all__ = ["OnnxScorer", "iterate_columns"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow_dataml.core.errors import QualityEngineError, SpecError
@@ -18,6 +18,7 @@ from airflow_dataml.core.errors import QualityEngineError, SpecError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+_LONGEST_MS = 2**31 - 1
 _NOISE = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)+", re.DOTALL)
 _READS = re.compile(r"\(|(?:select|with|show|values|table)\b", re.IGNORECASE)
 
@@ -67,7 +68,7 @@ class CallerConnection:
         from psycopg.rows import tuple_row
 
         with self._raw.cursor(row_factory=tuple_row) as cursor:
-            return list(cursor.execute(query, parameters).fetchall())
+            return list(cursor.execute(query, parameters, prepare=False).fetchall())
 
     def commit(self) -> None:
         """Nothing: the transaction is the caller's."""
@@ -99,11 +100,14 @@ class ReadingCursor:
         if not _READS.match(query, _end_of_noise(query)):
             msg = f"a contract may only read, and this statement does something else: {query.strip()[:100]}"
             raise psycopg.ProgrammingError(msg)
-        left = max(1, math.ceil((self._deadline - time.monotonic()) * 1000))
+        left = min(max(1, math.ceil((self._deadline - time.monotonic()) * 1000)), _LONGEST_MS)
         with self._raw.transaction(), self._cancelling():
-            self._cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(left)])
+            # Unprepared: behind a pooler the next statement may meet another server.
+            self._cursor.execute(
+                "SELECT set_config('statement_timeout', %s, true)", [str(left)], prepare=False
+            )
             # The binary protocol takes a single statement, so nothing can follow the read.
-            self._cursor.execute(query, binary=True)
+            self._cursor.execute(query, binary=True, prepare=False)
         return self
 
     @property
@@ -131,14 +135,17 @@ class ReadingCursor:
 
     @contextmanager
     def _cancelling(self) -> Iterator[None]:
-        """Stop the query on the server when this process is told to stop."""
-        from psycopg.pq import TransactionStatus
+        """Stop the query on the server when this process is told to stop, and free the connection."""
+        import psycopg
 
         try:
             yield
         except BaseException:
-            if self._raw.info.transaction_status == TransactionStatus.ACTIVE:
-                self._raw.cancel_safe(timeout=5)
+            if self._raw.info.transaction_status is psycopg.pq.TransactionStatus.ACTIVE:
+                with suppress(psycopg.Error):
+                    self._raw.cancel_safe(timeout=5)
+                    while self._raw.pgconn.get_result() is not None:
+                        pass
             raise
 
 

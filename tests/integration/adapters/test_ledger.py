@@ -4,8 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_dataml.core.errors import AssetNotFoundError, BackendError, GateError, SpecError, VersionNotFoundError
-from airflow_dataml.core.errors import RegistryError
+from airflow_dataml.core.errors import (
+    AssetNotFoundError,
+    BackendError,
+    GateError,
+    RegistryError,
+    SpecError,
+    VersionNotFoundError,
+)
 from airflow_dataml.core.lineage import Edge, report_node, version_node
 from airflow_dataml.core.runs import digest_of
 from tests.support import declare, identity
@@ -20,12 +26,16 @@ class TestRuns:
         again = ledger.runs.begin(identity(), input_digest="b")
         assert (first.generation, again.generation, again.resumed) == (1, 1, True)
 
-    def test_a_finished_task_cleared_on_equal_input_keeps_its_generation(self, ledger: PostgresLedger) -> None:
+    def test_a_finished_task_cleared_on_equal_input_keeps_its_generation(
+        self, ledger: PostgresLedger
+    ) -> None:
         ledger.runs.finish(ledger.runs.begin(identity(), input_digest="a"))
         assert ledger.runs.begin(identity(), input_digest="a").generation == 1
 
     @pytest.mark.parametrize("state", ["success", "refused"])
-    def test_a_finished_task_cleared_on_other_input_starts_the_next(self, ledger: PostgresLedger, state: str) -> None:
+    def test_a_finished_task_cleared_on_other_input_starts_the_next(
+        self, ledger: PostgresLedger, state: str
+    ) -> None:
         ledger.runs.finish(ledger.runs.begin(identity(), input_digest="a"), state=state)
         assert ledger.runs.begin(identity(), input_digest="b").generation == 2
         assert ledger.runs.begin(identity(), input_digest="c").generation == 2
@@ -41,10 +51,17 @@ class TestRuns:
 
 class TestAssets:
     def test_what_is_not_said_again_stays(self, ledger: PostgresLedger) -> None:
-        ledger.assets.register(name="rides", kind="dataset", uri="u", owner="ann", importance="high", tags=["a"])
+        ledger.assets.register(
+            name="rides", kind="dataset", uri="u", owner="ann", importance="high", tags=["a"]
+        )
         ledger.assets.register(name="rides", kind="dataset", uri="u", description="Rides.")
         found = ledger.assets.get("rides")
-        assert (found["owner"], found["importance"], found["tags"], found["description"]) == ("ann", "high", ["a"], "Rides.")
+        assert (found["owner"], found["importance"], found["tags"], found["description"]) == (
+            "ann",
+            "high",
+            ["a"],
+            "Rides.",
+        )
 
     def test_a_name_has_one_kind(self, ledger: PostgresLedger) -> None:
         declare(ledger)
@@ -69,12 +86,19 @@ class TestVersions:
         for index in range(2):
             run = ledger.runs.begin(identity(run=str(index)), input_digest="a")
             versions.append(ledger.versions.add(run=run, fact=run.fact("ride_demand")))
-            ledger.versions.move_alias(asset="ride_demand", name="champion", version_id=versions[-1].version_id, run=run)
+            ledger.versions.move_alias(
+                asset="ride_demand", name="champion", version_id=versions[-1].version_id, run=run
+            )
         assert [v.ref for v in versions] == ["ride_demand@1", "ride_demand@2"]
         assert ledger.versions.find("ride_demand@champion").number == 2
-        history = ledger.connection.rows("SELECT from_version, to_version FROM dataml.alias_history ORDER BY entry_id")
+        history = ledger.connection.rows(
+            "SELECT from_version, to_version FROM dataml.alias_history ORDER BY entry_id"
+        )
         ids = [v.version_id for v in versions]
-        assert history == [{"from_version": None, "to_version": ids[0]}, {"from_version": ids[0], "to_version": ids[1]}]
+        assert history == [
+            {"from_version": None, "to_version": ids[0]},
+            {"from_version": ids[0], "to_version": ids[1]},
+        ]
 
     def test_moving_an_alias_to_where_it_is_leaves_no_trace(self, ledger: PostgresLedger) -> None:
         declare(ledger)
@@ -88,7 +112,7 @@ class TestVersions:
         declare(ledger)
         run = ledger.runs.begin(identity(), input_digest="a")
         ledger.versions.add(run=run, fact=run.fact("rides"))
-        with pytest.raises(VersionNotFoundError, match="'rides@7' does not exist.*rides@1"):
+        with pytest.raises(VersionNotFoundError, match=r"'rides@7' does not exist.*rides@1"):
             ledger.versions.find("rides@7")
 
 
@@ -103,7 +127,10 @@ class TestAudit:
     def test_an_untouched_chain_holds(self, entries: PostgresLedger) -> None:
         assert entries.audit.verify() == (3, None)
 
-    @pytest.mark.parametrize("statement", ["UPDATE dataml.audit SET actor = 'x'", "DELETE FROM dataml.audit", "TRUNCATE dataml.audit"])
+    @pytest.mark.parametrize(
+        "statement",
+        ["UPDATE dataml.audit SET actor = 'x'", "DELETE FROM dataml.audit", "TRUNCATE dataml.audit"],
+    )
     def test_it_refuses_change(self, entries: PostgresLedger, statement: str) -> None:
         with pytest.raises(SpecError, match="append-only"):
             entries.connection.execute(statement)
@@ -117,11 +144,12 @@ class TestAudit:
         ],
         ids=["changed", "removed", "relinked"],
     )
-    def test_it_notices_what_a_superuser_did(self, entries: PostgresLedger, tampering: str, fault: str) -> None:
+    def test_it_notices_what_a_superuser_did(
+        self, entries: PostgresLedger, tampering: str, fault: str
+    ) -> None:
         entries.connection.execute("ALTER TABLE dataml.audit DISABLE TRIGGER ALL")
         entries.connection.execute(tampering)
-        count, found = entries.audit.verify()
-        assert fault in str(found)
+        assert fault in str(entries.audit.verify()[1])
 
     def test_writers_side_by_side_make_one_chain(self, ledger_dsn: str) -> None:
         import threading
@@ -156,7 +184,9 @@ class TestOutbox:
         assert ledger.outbox.deliver("t", sent.append) == 0
         assert [p["key"] for p in sent] == ["a1", "a2", "b1"]
 
-    def test_a_backend_that_does_not_answer_loses_nothing_and_keeps_order(self, ledger: PostgresLedger) -> None:
+    def test_a_backend_that_does_not_answer_loses_nothing_and_keeps_order(
+        self, ledger: PostgresLedger
+    ) -> None:
         self.fill(ledger)
 
         def refuse(payload: Any) -> None:
@@ -188,15 +218,25 @@ class TestEvidence:
     def test_a_report_is_written_once_per_fact(self, ledger: PostgresLedger) -> None:
         declare(ledger)
         run = ledger.runs.begin(identity(), input_digest="a")
-        first = ledger.reports.add(run=run, fact=run.fact("rides"), kind="check", verdict="fail", body={"n": 1})
-        again = ledger.reports.add(run=run, fact=run.fact("rides"), kind="check", verdict="pass", body={"n": 2})
+        first = ledger.reports.add(
+            run=run, fact=run.fact("rides"), kind="check", verdict="fail", body={"n": 1}
+        )
+        again = ledger.reports.add(
+            run=run, fact=run.fact("rides"), kind="check", verdict="pass", body={"n": 2}
+        )
         assert (again.report_id, again.verdict, again.body) == (first.report_id, "fail", {"n": 1})
 
     def test_trouble_seen_again_joins_the_open_incident(self, ledger: PostgresLedger) -> None:
         declare(ledger)
         run = ledger.runs.begin(identity(), input_digest="a")
         report = ledger.reports.add(run=run, fact=run.fact("rides"), kind="check", verdict="fail", body={})
-        said = {"asset": "rides", "kind": "data", "severity": "high", "title": "broken", "report_id": report.report_id}
+        said = {
+            "asset": "rides",
+            "kind": "data",
+            "severity": "high",
+            "title": "broken",
+            "report_id": report.report_id,
+        }
         first, new = ledger.incidents.open(**said)
         second, newer = ledger.incidents.open(**said)
         assert (first.incident_id, new, newer) == (second.incident_id, True, False)
@@ -216,7 +256,12 @@ class TestLineage:
         report = ledger.reports.add(run=run, fact=run.fact("rides"), kind="monitor", verdict="fail", body={})
         a, b, c = (version_node(v.version_id) for v in versions)
         alarm = report_node(report.report_id)
-        edges = [Edge(a, b, "derived"), Edge(b, alarm, "monitored"), Edge(alarm, c, "reason"), Edge(a, c, "derived")]
+        edges = [
+            Edge(a, b, "derived"),
+            Edge(b, alarm, "monitored"),
+            Edge(alarm, c, "reason"),
+            Edge(a, c, "derived"),
+        ]
         ledger.lineage.add(edges, run=run)
         ledger.lineage.add(edges, run=run)
         up = ledger.lineage.walk(str(c), direction="upstream")

@@ -11,7 +11,7 @@ from airflow_dataml.core.errors import ConnectionSpecError, LedgerError, LedgerV
 
 
 def test_an_unmigrated_ledger_is_refused_with_the_command(postgres_dsn: str) -> None:
-    with pytest.raises(LedgerVersionError, match="ledger is empty.*airflow dataml migrate"):
+    with pytest.raises(LedgerVersionError, match=r"ledger is empty.*airflow dataml migrate"):
         PostgresLedger.connect(postgres_dsn)
 
 
@@ -39,7 +39,7 @@ def test_eight_at_once_apply_each_migration_once(postgres_dsn: str) -> None:
 def test_a_newer_ledger_is_left_alone(ledger_dsn: str) -> None:
     with Connection(ledger_dsn) as connection:
         connection.execute("INSERT INTO dataml.schema_migration VALUES (9999, 'future', 'x')")
-        with pytest.raises(LedgerVersionError, match="ledger is at version 9999.*upgrade airflow-dataml"):
+        with pytest.raises(LedgerVersionError, match=r"ledger is at version 9999.*upgrade airflow-dataml"):
             migrate(connection)
     with pytest.raises(LedgerVersionError, match="9999"):
         PostgresLedger.connect(ledger_dsn)
@@ -83,7 +83,9 @@ def test_a_connection_that_fails_says_why(
 ) -> None:
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-    server = make_conninfo("", host=conninfo_to_dict(postgres_server)["host"], user="postgres", dbname="postgres")
+    server = make_conninfo(
+        "", host=conninfo_to_dict(postgres_server)["host"], user="postgres", dbname="postgres"
+    )
     with pytest.raises(error, match=words):
         PostgresLedger.connect(dsn.format(server=server))
 

@@ -31,7 +31,9 @@ def read(ledger: PostgresLedger) -> list[int]:
 def state(ledger: PostgresLedger) -> dict[str, int]:
     tables = ("part", "version", "edge", "alias_history", "audit", "report")
     counts = {t: ledger.connection.scalar(f"SELECT count(*) FROM dataml.{t}") for t in tables}
-    counts["tables"] = ledger.connection.scalar("SELECT count(*) FROM pg_class WHERE relnamespace = 'dataml_data'::regnamespace")
+    counts["tables"] = ledger.connection.scalar(
+        "SELECT count(*) FROM pg_class WHERE relnamespace = 'dataml_data'::regnamespace"
+    )
     return counts
 
 
@@ -47,7 +49,9 @@ class TestStage:
         assert stage(ledger, path) == stage(ledger, path)
         assert state(ledger)["tables"] == 1
 
-    def test_a_corrected_file_of_a_cleared_task_is_read_again(self, ledger: PostgresLedger, tmp_path: Path) -> None:
+    def test_a_corrected_file_of_a_cleared_task_is_read_again(
+        self, ledger: PostgresLedger, tmp_path: Path
+    ) -> None:
         first = stage(ledger, rides_csv(tmp_path / "b.csv", SUNNY))
         second = stage(ledger, rides_csv(tmp_path / "b.csv", [*SUNNY, (4, "tram", 1.0)]))
         assert (first.rows, second.rows) == (3, 4)
@@ -81,7 +85,9 @@ class TestStage:
         with pytest.raises(SpecError, match="this run has no partition key"):
             stage(ledger, rides_csv(tmp_path / "b.csv", SUNNY), mode="partition")
 
-    def test_an_unknown_type_is_named_before_it_becomes_sql(self, ledger: PostgresLedger, tmp_path: Path) -> None:
+    def test_an_unknown_type_is_named_before_it_becomes_sql(
+        self, ledger: PostgresLedger, tmp_path: Path
+    ) -> None:
         path = tmp_path / "b.csv"
         path.write_text("id\n1\n")
         with pytest.raises(SpecError, match="PostgreSQL does not know"):
@@ -98,18 +104,30 @@ class TestStage:
 class TestPublish:
     def test_append_shares_the_parents_parts(self, ledger: PostgresLedger, tmp_path: Path) -> None:
         publish(ledger, stage(ledger, rides_csv(tmp_path / "a.csv", SUNNY), run="1"), run="1")
-        version = publish(ledger, stage(ledger, rides_csv(tmp_path / "b.csv", [(9, "car", 1)]), run="2"), run="2")
+        version = publish(
+            ledger, stage(ledger, rides_csv(tmp_path / "b.csv", [(9, "car", 1)]), run="2"), run="2"
+        )
         assert (version.ref, version.rows, read(ledger)) == ("rides@2", 4, [1, 2, 3, 9])
         assert len(ledger.versions.manifest(version.version_id)) == 2
 
     def test_replace_starts_afresh(self, ledger: PostgresLedger, tmp_path: Path) -> None:
         publish(ledger, stage(ledger, rides_csv(tmp_path / "a.csv", SUNNY), run="1"), run="1")
-        publish(ledger, stage(ledger, rides_csv(tmp_path / "b.csv", [(9, "car", 1)]), run="2", mode="replace"), run="2")
+        publish(
+            ledger,
+            stage(ledger, rides_csv(tmp_path / "b.csv", [(9, "car", 1)]), run="2", mode="replace"),
+            run="2",
+        )
         assert read(ledger) == [9]
 
     def test_a_batch_that_comes_again_replaces_itself(self, ledger: PostgresLedger, tmp_path: Path) -> None:
-        for run, key, rows in (("1", "mon", SUNNY), ("2", "tue", [(9, "car", 1)]), ("3", "mon", [(1, "bike", 3)])):
-            staged = stage(ledger, rides_csv(tmp_path / f"{run}.csv", rows), run=run, mode="partition", key=key)
+        for run, key, rows in (
+            ("1", "mon", SUNNY),
+            ("2", "tue", [(9, "car", 1)]),
+            ("3", "mon", [(1, "bike", 3)]),
+        ):
+            staged = stage(
+                ledger, rides_csv(tmp_path / f"{run}.csv", rows), run=run, mode="partition", key=key
+            )
             publish(ledger, staged, run=run)
         assert read(ledger) == [1, 9]
 
@@ -120,10 +138,20 @@ class TestPublish:
         assert publish(ledger, staged).version_id == first.version_id
         assert state(ledger) == before
 
-    def test_equal_content_in_another_order_has_an_equal_fingerprint(self, ledger: PostgresLedger, tmp_path: Path) -> None:
-        one = publish(ledger, stage(ledger, rides_csv(tmp_path / "a.csv", SUNNY), run="1", mode="replace"), run="1")
-        two = publish(ledger, stage(ledger, rides_csv(tmp_path / "b.csv", SUNNY[::-1]), run="2", mode="replace"), run="2")
-        other = stage(ledger, rides_csv(tmp_path / "c.csv", [*SUNNY, SUNNY[0], SUNNY[0]]), run="3", mode="replace")
+    def test_equal_content_in_another_order_has_an_equal_fingerprint(
+        self, ledger: PostgresLedger, tmp_path: Path
+    ) -> None:
+        one = publish(
+            ledger, stage(ledger, rides_csv(tmp_path / "a.csv", SUNNY), run="1", mode="replace"), run="1"
+        )
+        two = publish(
+            ledger,
+            stage(ledger, rides_csv(tmp_path / "b.csv", SUNNY[::-1]), run="2", mode="replace"),
+            run="2",
+        )
+        other = stage(
+            ledger, rides_csv(tmp_path / "c.csv", [*SUNNY, SUNNY[0], SUNNY[0]]), run="3", mode="replace"
+        )
         assert one.fingerprint == two.fingerprint != publish(ledger, other, run="3").fingerprint
 
     def test_a_batch_nobody_checked_is_refused(self, ledger: PostgresLedger, tmp_path: Path) -> None:
@@ -163,13 +191,17 @@ class TestPublish:
         with pytest.raises(SpecError, match=r"public\.rides is a table of its own"):
             publish(ledger, stage(ledger, rides_csv(tmp_path / "a.csv", SUNNY)))
 
-    def test_readers_see_the_old_or_the_new_never_a_mix(self, ledger: PostgresLedger, ledger_dsn: str, tmp_path: Path) -> None:
+    def test_readers_see_the_old_or_the_new_never_a_mix(
+        self, ledger: PostgresLedger, ledger_dsn: str, tmp_path: Path
+    ) -> None:
         import threading
 
         from airflow_dataml.adapters.postgres.connection import Connection
 
         rows = {n: [(i, "bike", n) for i in range(500)] for n in range(6)}
-        publish(ledger, stage(ledger, rides_csv(tmp_path / "0.csv", rows[0]), run="0", mode="replace"), run="0")
+        publish(
+            ledger, stage(ledger, rides_csv(tmp_path / "0.csv", rows[0]), run="0", mode="replace"), run="0"
+        )
         done, seen = threading.Event(), set()
 
         def watch() -> None:
@@ -181,14 +213,18 @@ class TestPublish:
         watcher = threading.Thread(target=watch)
         watcher.start()
         for n in range(1, 6):
-            publish(ledger, stage(ledger, rides_csv(tmp_path / f"{n}.csv", rows[n]), run=str(n), mode="replace"), run=str(n))
+            publish(
+                ledger,
+                stage(ledger, rides_csv(tmp_path / f"{n}.csv", rows[n]), run=str(n), mode="replace"),
+                run=str(n),
+            )
         done.set()
         watcher.join()
         assert seen == {(500, 1)}
 
 
 class TestTransform:
-    def transform(self, ledger: PostgresLedger, query: str, run: str = "t", **inputs: str):  # noqa: ANN202
+    def transform(self, ledger: PostgresLedger, query: str, run: str = "t", **inputs: str):
         declare(ledger, "long_rides")
         staged = stage_query(
             ledger=ledger,

@@ -1,0 +1,204 @@
+"""The end of the story as assertions on the ledger."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_dataml.core.lineage import version_node
+from dev.lifecycle.landing import CORRUPTED
+from dev.lifecycle.story import MODEL, model_reports
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow_dataml.adapters.postgres.ledger import PostgresLedger
+    from airflow_dataml.core.datasets import Version
+    from airflow_dataml.core.governance import Incident, Report
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One assertion and what was found instead, if it does not hold."""
+
+    name: str
+    problem: str | None
+
+    def __str__(self) -> str:
+        return f"ok      {self.name}" if self.problem is None else f"FAILED  {self.name}: {self.problem}"
+
+
+_CHECKS: list[tuple[str, Callable[[PostgresLedger], str | None]]] = []
+
+
+def check(
+    name: str,
+) -> Callable[[Callable[[PostgresLedger], str | None]], Callable[[PostgresLedger], str | None]]:
+    """Register an assertion; it returns what is wrong, or nothing."""
+
+    def register(function: Callable[[PostgresLedger], str | None]) -> Callable[[PostgresLedger], str | None]:
+        _CHECKS.append((name, function))
+        return function
+
+    return register
+
+
+def run_checks(ledger: PostgresLedger) -> Iterator[Result]:
+    """Look at everything, whatever fails on the way."""
+    for name, function in _CHECKS:
+        try:
+            problem = function(ledger)
+        except Exception as err:  # noqa: BLE001 - a check that cannot look has failed, the others still count
+            problem = f"{type(err).__name__}: {err}"
+        yield Result(name, problem)
+
+
+@check("flight_delay has exactly two versions")
+def _two_versions(ledger: PostgresLedger) -> str | None:
+    return _unless(_numbers(ledger, MODEL), [1, 2])
+
+
+@check("the champion is version 2, the previous one version 1")
+def _aliases(ledger: PostgresLedger) -> str | None:
+    found = {name: ledger.versions.alias(MODEL, name) for name in ("champion", "previous")}
+    return _unless({n: v.number if v else None for n, v in found.items()}, {"champion": 2, "previous": 1})
+
+
+@check("each version was promoted by a decision with reasons")
+def _promotions(ledger: PostgresLedger) -> str | None:
+    decisions = [r for r in ledger.reports.list(asset=MODEL, limit=200) if r.kind == "decision"]
+    promoted = {r.body.get("version") for r in decisions if r.body["action"] == "promote"}
+    return _unless(promoted, {f"{MODEL}@1", f"{MODEL}@2"}) or _reasonless(decisions)
+
+
+@check("November raised no alarm, and the decision was to wait")
+def _november(ledger: PostgresLedger) -> str | None:
+    report = _only(model_reports(ledger, "monitor", "2013-11"), "monitor report")
+    if report.verdict == "fail":
+        return f"the verdict is {report.verdict}: {report.body.get('summary')}"
+    if incidents := [i.title for i in ledger.incidents.list() if i.report_id == report.report_id]:
+        return f"it opened {incidents}"
+    return _unless(_action(ledger, "2013-11"), "wait")
+
+
+@check("December raised the alarm, and the decision was to retrain")
+def _december(ledger: PostgresLedger) -> str | None:
+    report = _only(model_reports(ledger, "monitor", "2013-12"), "monitor report")
+    return _unless(report.verdict, "fail") or _unless(_action(ledger, "2013-12"), "retrain")
+
+
+@check("December's incident was resolved by version 2")
+def _incident(ledger: PostgresLedger) -> str | None:
+    incident = _december_incident(ledger)
+    if incident.state != "resolved" or f"{MODEL}@2" not in (incident.resolution or ""):
+        return f"it is {incident.state}, resolution {incident.resolution!r}"
+    return None
+
+
+@check("November and December were scored once each, by version 1")
+def _scores(ledger: PostgresLedger) -> str | None:
+    found = {
+        v.partition_key: ledger.versions.by_id(v.facts["models"]["champion"]).number
+        for v in ledger.versions.list("flight_predictions")
+    }
+    wrong = _unless(found, {"2013-11": 1, "2013-12": 1})
+    return wrong or _unless(_numbers(ledger, "flight_predictions"), [1, 2])
+
+
+@check("flights has four versions, one per good month")
+def _flights(ledger: PostgresLedger) -> str | None:
+    months = [v.partition_key for v in ledger.versions.list("flights")][::-1]
+    return _unless(months, ["2013-09", "2013-10", "2013-11", "2013-12"])
+
+
+@check("January's contract report fails and names distance and arr_delay")
+def _january(ledger: PostgresLedger) -> str | None:
+    report = _only(
+        [
+            r
+            for r in ledger.reports.list(asset="flights")
+            if r.kind == "check" and r.body.get("partition_key") == CORRUPTED
+        ],
+        "check report",
+    )
+    failed = json.dumps([c for c in report.body["checks"] if c.get("verdict") == "fail"])
+    silent = [column for column in ("distance", "arr_delay") if column not in failed]
+    return _unless(report.verdict, "fail") or (f"no failing check names {silent}" if silent else None)
+
+
+@check("exactly one data incident is open, on flights")
+def _data_incident(ledger: PostgresLedger) -> str | None:
+    still_open = [(i.asset, i.kind) for i in ledger.incidents.list() if i.state != "resolved"]
+    return _unless(still_open, [("flights", "data")])
+
+
+@check("nothing followed from January: no features, no predictions, no judgement of the model")
+def _no_consequence(ledger: PostgresLedger) -> str | None:
+    followed = [
+        v.ref
+        for name in ("flight_features", "flight_predictions")
+        for v in ledger.versions.list(name)
+        if v.partition_key == CORRUPTED
+    ]
+    followed += [f"monitor report {r.report_id}" for r in model_reports(ledger, "monitor", CORRUPTED)]
+    return f"found {followed}" if followed else None
+
+
+@check("the lineage of flight_delay@2 reaches flights, weather, planes and the alarm")
+def _lineage(ledger: PostgresLedger) -> str | None:
+    start = version_node(_model(ledger, 2).version_id)
+    graph = ledger.lineage.walk(str(start), direction="upstream")
+    alarm = f"report:{_december_incident(ledger).report_id}"
+    reached = {node.label.partition("@")[0] for node in graph.nodes} | {node.node for node in graph.nodes}
+    missing = [name for name in ("flights", "weather", "planes", alarm) if name not in reached]
+    return f"it does not reach {missing}" if missing else None
+
+
+@check("the audit chain is unbroken")
+def _audit(ledger: PostgresLedger) -> str | None:
+    entries, fault = ledger.audit.verify()
+    return fault or (None if entries else "it is empty")
+
+
+@check("MLflow has one run per version")
+def _mlflow(ledger: PostgresLedger) -> str | None:
+    runs = ledger.connection.scalar("SELECT count(*) FROM mlflow.runs WHERE lifecycle_stage = 'active'")
+    return _unless(runs, 2)
+
+
+def _unless(found: object, wanted: object) -> str | None:
+    return None if found == wanted else f"found {found!r}, expected {wanted!r}"
+
+
+def _numbers(ledger: PostgresLedger, name: str) -> list[int]:
+    return sorted(v.number for v in ledger.versions.list(name))
+
+
+def _model(ledger: PostgresLedger, number: int) -> Version:
+    return ledger.versions.find(f"{MODEL}@{number}")
+
+
+def _action(ledger: PostgresLedger, month: str) -> str:
+    return str(_only(model_reports(ledger, "decision", month), "decision").body["action"])
+
+
+def _reasonless(decisions: list[Report]) -> str | None:
+    without = [r.report_id for r in decisions if not r.body.get("reasons")]
+    return f"decisions without reasons: {without}" if without else None
+
+
+def _only(reports: list[Report], what: str) -> Report:
+    if len(reports) != 1:
+        msg = f"one {what} was expected, there are {len(reports)}"
+        raise LookupError(msg)
+    return reports[0]
+
+
+def _december_incident(ledger: PostgresLedger) -> Incident:
+    alarm = _only(model_reports(ledger, "monitor", "2013-12"), "monitor report")
+    for incident in ledger.incidents.list():
+        if incident.report_id == alarm.report_id:
+            return incident
+    msg = f"no incident was opened by monitor report {alarm.report_id}"
+    raise LookupError(msg)

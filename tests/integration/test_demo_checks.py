@@ -1,0 +1,186 @@
+"""The demo's closing checks and its page, on a ledger written by hand as the story leaves it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_dataml.core.datasets import Column, Fingerprint
+from airflow_dataml.core.lineage import Edge, report_node, version_node
+from airflow_dataml.core.refs import Relation, TaskKey
+from airflow_dataml.core.runs import RunIdentity
+from dev.lifecycle.checks import run_checks
+from dev.lifecycle.story import CHAPTERS
+from dev.lifecycle.summary import News, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_dataml.adapters.postgres.ledger import PostgresLedger
+    from airflow_dataml.core.datasets import Version
+    from airflow_dataml.core.governance import Report
+    from airflow_dataml.core.runs import TaskRun
+
+COLUMNS = (Column("n", "integer"),)
+MODEL = "flight_delay"
+FAILED = [{"column": c, "verdict": "fail"} for c in ("distance", "arr_delay")]
+
+
+class Writer:
+    """Puts facts into a ledger, each under a task of its own."""
+
+    def __init__(self, ledger: PostgresLedger) -> None:
+        self.ledger = ledger
+        self.count = 0
+
+    def run(self) -> TaskRun:
+        self.count += 1
+        identity = RunIdentity(task=TaskKey("flights", "run", f"task_{self.count}"))
+        return self.ledger.runs.begin(identity, input_digest="")
+
+    def asset(self, name: str, kind: str = "dataset") -> None:
+        self.ledger.assets.register(name=name, kind=kind, uri=f"dataml://{kind}/{name}")  # type: ignore[arg-type]
+
+    def batch(self, name: str, key: str | None, *inputs: Version, **facts: object) -> Version:
+        run = self.run()
+        fact = run.fact(name)
+        part = self.ledger.versions.add_part(
+            run=run, fact=fact, relation=Relation("dataml_data", f"p{self.count}"), columns=COLUMNS,
+            fingerprint=Fingerprint(1, self.count, self.count), profile={}, partition_key=key, inputs=[],
+        )  # fmt: skip
+        version = self.ledger.versions.add(
+            run=run, fact=fact, parts=[part], columns=COLUMNS, partition_key=key, facts=facts
+        )
+        self.ledger.versions.move_alias(asset=name, name="current", version_id=version.version_id, run=run)
+        self.edges("derived", version, inputs)
+        return version
+
+    def model(self, trained_on: Version, reason: Report | None = None) -> Version:
+        run = self.run()
+        version = self.ledger.versions.add(run=run, fact=run.fact(MODEL))
+        self.edges("trained_on", version, [trained_on])
+        if reason is not None:
+            edge = Edge(report_node(reason.report_id), version_node(version.version_id), "reason")
+            self.ledger.lineage.add([edge], run=run)
+        self.report("decision", "pass", version=version.ref, action="promote", reasons=["surely better"])
+        return version
+
+    def report(self, kind: str, verdict: str, *, asset: str = MODEL, **body: object) -> Report:
+        run = self.run()
+        return self.ledger.reports.add(run=run, fact=run.fact(asset), kind=kind, verdict=verdict, body=body)
+
+    def watch(self, key: str, verdict: str, action: str) -> tuple[Report, Report]:
+        monitor = self.report("monitor", verdict, partition_key=key, summary=f"verdict {verdict}")
+        decision = self.report("decision", verdict, partition_key=key, action=action, reasons=[verdict])
+        edge = Edge(report_node(monitor.report_id), report_node(decision.report_id), "reason")
+        self.ledger.lineage.add([edge], run=self.run())
+        return monitor, decision
+
+    def edges(self, kind: str, target: Version, sources: Sequence[Version]) -> None:
+        found = [Edge(version_node(s.version_id), version_node(target.version_id), kind) for s in sources]  # type: ignore[arg-type]
+        self.ledger.lineage.add(found, run=self.run())
+
+
+@pytest.fixture
+def told(ledger: PostgresLedger) -> PostgresLedger:
+    """A ledger at the end of the story."""
+    write = Writer(ledger)
+    for name in ("flights", "weather", "planes", "airports", "flight_features"):
+        write.asset(name)
+    write.asset("flight_predictions", "prediction")
+    write.asset(MODEL, "model")
+    reference = [write.batch(name, None) for name in ("planes", "airports")]
+    features = {
+        key: write.batch(
+            "flight_features", key, write.batch("flights", key), write.batch("weather", key), *reference
+        )
+        for key in ("2013-09", "2013-10", "2013-11", "2013-12")
+    }
+    first = write.model(features["2013-10"])
+    for key in ("2013-11", "2013-12"):
+        write.batch("flight_predictions", key, features[key], models={"champion": first.version_id})
+    write.watch("2013-11", "pass", "wait")
+    alarm, decision = write.watch("2013-12", "fail", "retrain")
+    incident, _ = ledger.incidents.open(
+        asset=MODEL, kind="decay", severity="high", title="loss grew", report_id=alarm.report_id
+    )
+    second = write.model(features["2013-12"], decision)
+    for name, version in (("champion", second), ("previous", first)):
+        ledger.versions.move_alias(asset=MODEL, name=name, version_id=version.version_id, run=write.run())
+    ledger.incidents.resolve(incident.incident_id, resolution=f"replaced by {second.ref}")
+    refusal = write.report("check", "fail", asset="flights", partition_key="2014-01", checks=FAILED)
+    ledger.incidents.open(
+        asset="flights", kind="data", severity="high", title="batch 2014-01", report_id=refusal.report_id
+    )
+    ledger.audit.add(action="promote", subject=second.ref, run=write.run(), detail={})
+    ledger.connection.execute("CREATE SCHEMA mlflow")
+    ledger.connection.execute(
+        "CREATE TABLE mlflow.runs AS SELECT 'active' AS lifecycle_stage FROM generate_series(1, 2)"
+    )
+    return ledger
+
+
+def problems(ledger: PostgresLedger) -> dict[str, str]:
+    return {result.name: result.problem for result in run_checks(ledger) if result.problem is not None}
+
+
+def test_the_end_of_the_story_passes_every_check(told: PostgresLedger) -> None:
+    assert problems(told) == {}
+
+
+def test_every_chapter_counts_as_told(told: PostgresLedger) -> None:
+    assert [c.title for c in CHAPTERS if not c.told(told)] == []
+
+
+def test_an_empty_ledger_fails_every_check_but_the_last_batch(ledger: PostgresLedger) -> None:
+    held = [result.name for result in run_checks(ledger) if result.problem is None]
+    assert held == ["nothing followed from January: no features, no predictions, no judgement of the model"]
+    assert not any(chapter.told(ledger) for chapter in CHAPTERS)
+
+
+@pytest.mark.parametrize(
+    ("statement", "check"),
+    [
+        pytest.param("INSERT INTO mlflow.runs VALUES ('active')", "MLflow", id="a second run"),
+        pytest.param("DELETE FROM dataml.alias WHERE name = 'previous'", "champion", id="no way back"),
+        pytest.param(
+            "UPDATE dataml.incident SET state = 'new' WHERE kind = 'decay'",
+            "December's incident",
+            id="unresolved",
+        ),
+        pytest.param("DELETE FROM dataml.edge WHERE kind = 'reason'", "lineage", id="no reason"),
+        pytest.param(
+            "UPDATE dataml.version SET partition_key = '2014-01' WHERE partition_key = '2013-12'",
+            "nothing followed",
+            id="a bad batch went on",
+        ),
+        pytest.param(
+            "UPDATE dataml.report SET verdict = 'fail' WHERE kind = 'monitor'", "November", id="cried wolf"
+        ),
+    ],
+)
+def test_a_wrong_end_is_named(told: PostgresLedger, statement: str, check: str) -> None:
+    told.connection.execute(statement)
+    assert any(name.startswith((check, f"the {check}")) for name in problems(told))
+
+
+def test_the_page_shows_versions_decisions_incidents_and_lineage(
+    told: PostgresLedger, ledger_dsn: str
+) -> None:
+    page = "\n".join(summary(ledger_dsn, model=MODEL, number=2))
+    for part in (
+        "flight_delay@2",
+        "promote. surely better",
+        "resolved: replaced by flight_delay@2",
+        "planes@1",
+    ):
+        assert part in page
+
+
+def test_news_is_told_once(told: PostgresLedger, ledger_dsn: str) -> None:
+    news = News(ledger_dsn)
+    first = list(news.lines())
+    assert sum(line.startswith("!") for line in first) == 2
+    assert list(news.lines()) == []
+    news.close()
