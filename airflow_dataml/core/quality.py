@@ -163,26 +163,25 @@ class QualityReport:
     ) -> Self:
         """Build the report of a contract from what an engine found.
 
-        Every check of the contract is in the report: one without a result is an error. On an empty
-        table a check that had nothing to measure is unknown, or passes where the contract allows
-        an empty table.
+        Every check of the contract is in the report: one without a result is an error. On an empty table
+        a check with nothing to measure is unknown, or passes where the contract allows an empty table.
 
         :param facts: the other fields.
         """
         results = {result.id: result for result in found}
         strangers = sorted(results.keys() - {check.id for check in contract.checks})
         wrong = [*errors, *(f"the engine answered a check that was not asked: {name}" for name in strangers)]
-        empty = rows == 0 and not wrong
-        checks = [_answer(check, results.get(check.id), contract, empty=empty) for check in contract.checks]
+        pairs = [
+            (asked, results.get(asked.id) or CheckResult.of(asked, Verdict.ERROR))
+            for asked in contract.checks
+        ]
+        checks = [answer for _, answer in pairs]
+        if rows == 0 and not wrong:
+            checks = [_on_no_rows(*pair, required=contract.require_rows) for pair in pairs]
         if contract.require_rows:
             checks.append(_rows_required(rows))
-        return cls(
-            contract_digest=contract.digest,
-            rows=rows,
-            checks=tuple(checks),
-            errors=tuple(dict.fromkeys(wrong)),
-            **facts,
-        )
+        facts |= {"contract_digest": contract.digest, "errors": tuple(dict.fromkeys(wrong))}
+        return cls(rows=rows, checks=tuple(checks), **facts)
 
     @property
     def verdict(self) -> Verdict:
@@ -258,35 +257,29 @@ class QualityEngine(Protocol):
         Nothing is written: what the engine does is undone before it returns, the caller's transaction
         is neither committed nor rolled back, and the connection can be used as before.
 
-        :param relation: what to read instead of the contract's dataset; seen from ``connection``, so it
-            may be uncommitted or temporary.
+        :param relation: what to read instead of the contract's dataset; may be uncommitted or temporary.
         :param connection: a live psycopg 3 connection, in any transaction state but an aborted one.
-        :param variables: values of the contract's variables.
         :param data_timestamp: the time freshness is measured against; now unless given.
-        :param timeout_s: wall-clock seconds for all queries together; what was not evaluated by then is
-            an error in the report.
+        :param timeout_s: seconds for all queries together; what is not evaluated by then is an error.
         :param references: dataset named in ``valid_reference_data`` -> the table to read instead.
         :raises ContractError: a variable or reference does not fit the contract.
-        :raises QualityEngineError: the database does not answer or the engine broke.
+        :raises QualityEngineError: the database does not answer, or the engine broke.
         :raises MissingExtraError: the engine is not installed.
         """
 
 
-def _answer(
-    check: ContractCheck, result: CheckResult | None, contract: Contract, *, empty: bool
-) -> CheckResult:
-    answer = result or CheckResult.of(check, Verdict.ERROR)
-    if not empty or answer.verdict is not Verdict.ERROR:
+def _on_no_rows(check: ContractCheck, answer: CheckResult, *, required: bool) -> CheckResult:
+    if answer.verdict is not Verdict.ERROR:
         return answer
-    verdict = Verdict.UNKNOWN if contract.require_rows else Verdict.PASS
+    verdict = Verdict.UNKNOWN if required else Verdict.PASS
     return CheckResult.of(check, verdict, detail="there is no row to measure")
 
 
 def _rows_required(rows: int | None) -> CheckResult:
     verdict = Verdict.ERROR if rows is None else Verdict.PASS if rows > 0 else Verdict.FAIL
-    detail = "the table is empty" if rows == 0 else ""
+    empty = "the table is empty" if rows == 0 else ""
     return CheckResult(
-        "x-dataml.require_rows", "require_rows", None, "rows", verdict, "> 0", rows, detail=detail
+        "x-dataml.require_rows", "require_rows", None, "rows", verdict, "> 0", rows, detail=empty
     )
 
 

@@ -35,6 +35,7 @@ class ModelEvaluateOperator(DataMLOperator):
         mlflow_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
+        kwargs.setdefault("multiple_outputs", True)
         super().__init__(**kwargs)
         self.challenger = challenger
         self.policy = policy

@@ -43,6 +43,7 @@ class ModelMonitorOperator(DataMLOperator):
         partition_key: str | None = None,
         **kwargs: Any,
     ) -> None:
+        kwargs.setdefault("multiple_outputs", True)
         super().__init__(**kwargs)
         self.model = model
         self.predictions = predictions

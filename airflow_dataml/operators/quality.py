@@ -49,6 +49,7 @@ class QualityCheckOperator(DataMLOperator):
         timeout: float = 600,
         **kwargs: Any,
     ) -> None:
+        kwargs.setdefault("multiple_outputs", True)
         super().__init__(**kwargs)
         self.dataset = dataset
         self.staged = staged

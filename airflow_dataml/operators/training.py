@@ -103,6 +103,7 @@ class ModelTrainOperator(DataMLOperator):
         mlflow_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
+        kwargs.setdefault("multiple_outputs", True)
         super().__init__(**kwargs)
         self.model = model
         self.plan = plan

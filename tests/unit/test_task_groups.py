@@ -1,0 +1,48 @@
+"""What one task hands to the next is really pushed under the key the next one reads."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.definitions.xcom_arg import PlainXComArg, XComArg
+
+from airflow_dataml.assets import dataset, model
+from airflow_dataml.core.errors import SpecError
+from airflow_dataml.task_groups.continuous_training import continuous_training
+from airflow_dataml.task_groups.write_audit_publish import write_audit_publish
+
+
+@pytest.fixture
+def dag() -> DAG:
+    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as made:
+        write_audit_publish(dataset("rides"), path="/rides.csv", contract="rides.yml")
+        continuous_training(
+            model("late"), dataset=dataset("rides"), target="late", spec="late.yml",
+            window={"time_column": "at", "key_columns": ["id"]},
+        )  # fmt: skip
+    return made
+
+
+def test_a_key_that_is_read_is_pushed_by_itself(dag: DAG) -> None:
+    read = [
+        (operator, key)
+        for task in dag.tasks
+        for field in task.template_fields
+        for operator, key in XComArg.iter_xcom_references(getattr(task, field))
+    ]
+    keyed = [(operator.task_id, operator.multiple_outputs) for operator, key in read if key != "return_value"]
+    assert ("late.train", True) in keyed
+    assert all(pushed for _, pushed in keyed)
+
+
+def test_publication_waits_for_the_check(dag: DAG) -> None:
+    assert dag.get_task("rides.publish").upstream_task_ids == {"rides.stage", "rides.audit"}
+    assert isinstance(dag.get_task("rides.publish").staged, PlainXComArg)
+
+
+@pytest.mark.parametrize("said", [{}, {"path": "a", "sql": "b"}], ids=["neither", "both"])
+def test_a_batch_has_one_source(said: dict[str, str]) -> None:
+    with pytest.raises(SpecError, match="give either path or sql"):
+        write_audit_publish(dataset("rides"), contract="rides.yml", **said)
