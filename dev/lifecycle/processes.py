@@ -23,15 +23,19 @@ def marked_environment(root: Path) -> dict[str, str]:
 
 
 def marked_processes(root: Path) -> list[psutil.Process]:
-    """Every living process that carries the mark of this state folder."""
-    found = []
+    """Every living process that carries the mark of this state folder, and every descendant of one.
+
+    A training runs in an environment of its own and bears no mark.
+    """
+    found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
         if process.pid == os.getpid():
             continue
         with suppress(psutil.Error, OSError):
             if process.environ().get(MARK) == str(root) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+                found[process.pid] = process
+                found |= {child.pid: child for child in process.children(recursive=True)}
+    return list(found.values())
 
 
 def stop_processes(processes: Iterable[psutil.Process], *, patience: float = 10.0) -> list[psutil.Process]:

@@ -110,6 +110,7 @@ class State:
             "TORCHINDUCTOR_CACHE_DIR": str(self.root / "xdg" / "torchinductor"),
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "SODA_TELEMETRY_ENABLED": "false",
+            "ORT_DISABLE_TELEMETRY": "1",
             "DO_NOT_TRACK": "1",
         }
         for kind in ("CACHE", "CONFIG", "DATA", "STATE"):

@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -13,7 +15,7 @@ import pytest
 from dev.embedded import embedded_postgres, ensure_database, stop_leftover
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 ABANDON = """
 import os, signal, sys
@@ -24,12 +26,19 @@ with embedded_postgres(Path(sys.argv[1])):
 """
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Not pytest's own: other sessions of pytest take back the right of way that root's server needs."""
+    with tempfile.TemporaryDirectory(prefix="embedded-") as name:
+        yield Path(name)
+
+
 def server_pid(data: Path) -> int:
     return int((data / "postmaster.pid").read_text().splitlines()[0])
 
 
-def test_data_outlives_the_server_and_nothing_runs_afterwards(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+def test_data_outlives_the_server_and_nothing_runs_afterwards(folder: Path) -> None:
+    data = folder / "data"
     with embedded_postgres(data) as dsn, psycopg.connect(ensure_database(dsn, "kept")) as db:
         db.execute("CREATE TABLE t AS SELECT 7 AS n")
         db.commit()
@@ -39,8 +48,8 @@ def test_data_outlives_the_server_and_nothing_runs_afterwards(tmp_path: Path) ->
         assert db.execute("SELECT n FROM t").fetchone() == (7,)
 
 
-def test_a_server_left_by_a_killed_process_is_replaced(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+def test_a_server_left_by_a_killed_process_is_replaced(folder: Path) -> None:
+    data = folder / "data"
     command = [sys.executable, "-c", ABANDON, str(data)]
     done = subprocess.run(command, check=False, cwd=os.getcwd())  # noqa: S603 - our own interpreter
     assert done.returncode == -signal.SIGKILL
@@ -50,18 +59,18 @@ def test_a_server_left_by_a_killed_process_is_replaced(tmp_path: Path) -> None:
         assert not psutil.pid_exists(left)
 
 
-def test_a_process_that_only_has_the_number_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "postmaster.pid").write_text(f"{os.getpid()}\n")
-    assert not stop_leftover(tmp_path)
+def test_a_process_that_only_has_the_number_is_left_alone(folder: Path) -> None:
+    (folder / "postmaster.pid").write_text(f"{os.getpid()}\n")
+    assert not stop_leftover(folder)
 
 
-def test_a_path_too_long_for_a_socket_works(tmp_path: Path) -> None:
-    with embedded_postgres(tmp_path / ("long" * 25) / "data") as dsn, psycopg.connect(dsn) as db:
+def test_a_path_too_long_for_a_socket_works(folder: Path) -> None:
+    with embedded_postgres(folder / ("long" * 25) / "data") as dsn, psycopg.connect(dsn) as db:
         assert db.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_what_is_wrong_is_in_the_error(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+def test_what_is_wrong_is_in_the_error(folder: Path) -> None:
+    data = folder / "data"
     with embedded_postgres(data):
         pass
     (data / "postgresql.conf").write_text("no_such_setting = 1\n")

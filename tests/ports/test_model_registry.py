@@ -304,7 +304,9 @@ def test_a_stored_model_comes_back_as_it_went(
 
 def test_an_unknown_model_is_not_fetched(store: Store, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
-        store.registry.fetch_model(source="models:/m-00000000000000000000000000000000", target=tmp_path / "back")
+        store.registry.fetch_model(
+            source="models:/m-00000000000000000000000000000000", target=tmp_path / "back"
+        )
     assert not (tmp_path / "back").exists()
 
 

@@ -26,7 +26,7 @@ def iterate_columns(
 
     :param numeric: columns to read as float64, NaN where missing.
     :param coded: columns to read as codes of their distinct values; every other column is ``str`` or ``None``.
-    :param block_rows: rows of a block at most; about one megabyte of the file is in memory at a time.
+    :param block_rows: rows of a block at most; besides it some 40 MB are read ahead, however long the file.
     :raises NotFoundError: a column that is asked for is not in the header.
     :raises SpecError: the file is not a CSV with one header.
     """
@@ -44,7 +44,7 @@ def iterate_columns(
     try:
         with arrow_csv.open_csv(
             path,
-            read_options=arrow_csv.ReadOptions(block_size=READ_BYTES),
+            read_options=arrow_csv.ReadOptions(block_size=READ_BYTES, use_threads=False),
             parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
             convert_options=options,
         ) as reader:

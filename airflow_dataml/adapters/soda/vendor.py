@@ -81,6 +81,10 @@ def prepare() -> None:
         # It warns about classes of its own, which a host that treats warnings as errors would die of.
         warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"soda_(core|postgres)\b")
         os.environ["SODA_CORE_TELEMETRY_ENABLED"] = "false"
+        # It prints a table of two hundred lines; our report says the same in one.
+        talkative = logging.getLogger("soda")
+        if talkative.level == logging.NOTSET:
+            talkative.setLevel(logging.WARNING)
         try:
             with _environment(PYTHON_DOTENV_DISABLED="1"):
                 for package in ("soda_core", "soda_postgres"):

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -47,7 +48,7 @@ class Fragile(TabularModule):
             os.kill(os.getpid(), signal.SIGKILL)
 
     def on_train_batch_start(self, batch, batch_index):
-        if self.current_epoch == 2 and batch_index == 3:
+        if self.current_epoch == 1 and batch_index == 3:
             self.strike("batch")
 
     def on_fit_end(self):
@@ -241,13 +242,6 @@ def test_a_finished_training_is_adopted_until_its_files_are_gone(
 
 
 @slow
-def test_other_data_are_trained_afresh(job: TrainingJob) -> None:
-    first = train(replace(job, spec=spec(max_epochs=1)))
-    write_rows(job.data, seed=1)
-    assert train(replace(job, spec=spec(max_epochs=1))).weights_digest != first.weights_digest
-
-
-@slow
 def test_a_regression_scores_in_the_units_of_its_target(job: TrainingJob) -> None:
     from airflow_dataml.adapters.onnx import OnnxScorer
 
@@ -295,7 +289,7 @@ def test_a_run_killed_twice_ends_with_the_weights_of_an_undisturbed_one(job: Tra
     resumed = train(fragile)
     undisturbed = train(replace(fragile, work_dir=job.work_dir.parent / "elsewhere"))
     assert (resumed.resumed, undisturbed.resumed) == (True, False)
-    assert 4 <= undisturbed.epochs < 40  # the patience ended it, after the first kill
+    assert undisturbed.epochs < 40  # the patience ended it
     assert resumed.weights_digest == undisturbed.weights_digest
     assert (resumed.epochs, resumed.steps) == (undisturbed.epochs, undisturbed.steps)
     assert (
@@ -460,10 +454,14 @@ def test_a_file_that_is_not_what_the_spec_says_is_refused(tmp_path: Path, text: 
 
 
 @slow
-def test_a_constant_target_is_refused_by_the_child(job: TrainingJob) -> None:
-    write_rows(job.data, late="f")
+def test_other_data_in_the_same_folder_are_not_adopted_and_the_child_may_refuse_them(
+    trained: tuple[TrainingJob, TrainingResult, list[Progress]], tmp_path: Path
+) -> None:
+    finished, _, _ = trained
+    work_dir = shutil.copytree(finished.work_dir, tmp_path / "work")
+    data = write_rows(tmp_path / "rows.csv", late="f")
     with pytest.raises(TrainingSpecError, match=r"target 'late' is 0 in all 540 training rows"):
-        train(job)
+        train(replace(finished, data=data, work_dir=work_dir))
 
 
 @slow

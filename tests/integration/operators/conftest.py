@@ -36,7 +36,9 @@ def world_template(postgres_server: str) -> str:
     MlflowRegistry(tracking_uri=uri, artifact_location="/nowhere").ensure_schema()
     with psycopg.connect(postgres_server, autocommit=True) as admin:
         # MLflow keeps a connection in its pool, and a database in use cannot be copied.
-        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'world_template'")
+        admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'world_template'"
+        )
     return "world_template"
 
 

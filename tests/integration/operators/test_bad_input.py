@@ -39,7 +39,9 @@ def world(make_world: Callable[[], World]) -> World:
 def unpublished(world: World) -> bool:
     """Nothing a reader, a lineage walk or MLflow could see was written."""
     seen = snapshot(world)
-    return not any(seen[name] for name in ("versions", "parts", "tables", "edges", "mlflow runs", "mlflow versions"))
+    return not any(
+        seen[name] for name in ("versions", "parts", "tables", "edges", "mlflow runs", "mlflow versions")
+    )
 
 
 def stage(world: World, **changed: Any) -> Any:
@@ -52,7 +54,9 @@ def stage(world: World, **changed: Any) -> Any:
 
 class TestConnection:
     def test_a_missing_connection_is_named(self, world: World) -> None:
-        with pytest.raises(ConnectionSpecError, match="connection 'absent' is not defined: add one of type 'dataml'"):
+        with pytest.raises(
+            ConnectionSpecError, match="connection 'absent' is not defined: add one of type 'dataml'"
+        ):
             stage(world, dataml_conn_id="absent")
 
     @pytest.mark.parametrize(
@@ -60,7 +64,11 @@ class TestConnection:
         [
             ({"conn_type": "mysql", "schema": "x"}, ConnectionSpecError, "is of type 'mysql'"),
             ({"conn_type": "dataml"}, ConnectionSpecError, "names no database"),
-            ({"conn_type": "dataml", "host": "127.0.0.1", "port": 1, "schema": "x"}, LedgerError, "did not answer"),
+            (
+                {"conn_type": "dataml", "host": "127.0.0.1", "port": 1, "schema": "x"},
+                LedgerError,
+                "did not answer",
+            ),
         ],
         ids=["wrong type", "no database", "nobody listens"],
     )
@@ -83,7 +91,11 @@ class TestStage:
         [
             ({"path": "/absent.csv"}, SpecError, r"'/absent.csv' cannot be read"),
             ({"contract": "/absent.yml"}, ContractError, r"'/absent.yml' cannot be read"),
-            ({"mode": "merge"}, SpecError, "mode 'merge' is unknown: write one of append, replace, partition"),
+            (
+                {"mode": "merge"},
+                SpecError,
+                "mode 'merge' is unknown: write one of append, replace, partition",
+            ),
         ],
         ids=["missing file", "missing contract", "unknown mode"],
     )
@@ -122,11 +134,13 @@ class TestTransform:
     def test_a_missing_dataset_gets_a_hint(self, world: World) -> None:
         stage(world)
         operator = DatasetTransformOperator(task_id="t", dataset=FEATURES, sql=FEATURES_SQL, inputs=["ridez"])
-        with pytest.raises(NotFoundError, match="'ridez' does not exist. Did you mean 'rides'"):
+        with pytest.raises(NotFoundError, match=r"'ridez' does not exist. Did you mean 'rides'"):
             run(operator, partition_key=KEY)
 
     def test_a_missing_table_is_named(self, world: World) -> None:
-        operator = DatasetTransformOperator(task_id="t", dataset=FEATURES, sql="SELECT * FROM nowhere", inputs=[])
+        operator = DatasetTransformOperator(
+            task_id="t", dataset=FEATURES, sql="SELECT * FROM nowhere", inputs=[]
+        )
         with pytest.raises(SpecError, match='relation "nowhere" does not exist'):
             run(operator, partition_key=KEY)
         assert unpublished(world)
@@ -175,7 +189,9 @@ class TestTrain:
             self.train(planned, spec)
         assert not snapshot(planned)["mlflow runs"]
 
-    def test_an_unreachable_mlflow_starts_nothing(self, planned: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_unreachable_mlflow_starts_nothing(
+        self, planned: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         fields = {"conn_type": "dataml_mlflow", "host": "http://127.0.0.1", "port": 1}
         monkeypatch.setenv("AIRFLOW_CONN_DATAML_MLFLOW_DEFAULT", json.dumps(fields))
         with pytest.raises(RegistryError, match=r"127\.0\.0\.1"):

@@ -18,16 +18,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+PARENT = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"], env={})
+child.wait()
+"""
 STUBBORN = (
     "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); sys.stdin.read()"
 )
 
 
 @contextmanager
-def child(root: Path) -> Iterator[subprocess.Popen[bytes]]:
+def child(root: Path, program: str = STUBBORN) -> Iterator[subprocess.Popen[bytes]]:
     """A process of a demo on this folder that has left its session and does not listen to SIGTERM."""
     process = subprocess.Popen(  # noqa: S603 - our own interpreter
-        [sys.executable, "-c", STUBBORN],
+        [sys.executable, "-c", program],
         env=os.environ | marked_environment(root),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -49,6 +54,14 @@ def test_a_child_is_found_by_its_folder_alone(tmp_path: Path) -> None:
     with child(tmp_path) as process:
         assert [p.pid for p in marked_processes(tmp_path)] == [process.pid]
         assert marked_processes(tmp_path / "other") == []
+
+
+def test_a_childs_child_without_the_mark_is_found_too(tmp_path: Path) -> None:
+    with child(tmp_path, PARENT):
+        found = marked_processes(tmp_path)
+        assert len(found) == 2
+        stop_processes(found)
+    assert not any(process.is_running() for process in found)
 
 
 def test_what_ignores_sigterm_is_killed(tmp_path: Path) -> None:
