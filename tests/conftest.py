@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -25,9 +26,13 @@ _NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """One embedded server for the whole session; its DSN."""
-    with embedded_postgres(tmp_path_factory.mktemp("pg") / "data") as dsn:
+    # Not below pytest's own folder: another session of root's closes that to the server's user.
+    with (
+        tempfile.TemporaryDirectory(prefix="airflow-dataml-pg-", ignore_cleanup_errors=True) as folder,
+        embedded_postgres(Path(folder) / "data") as dsn,
+    ):
         yield dsn
 
 

@@ -26,10 +26,23 @@ def migrate(ledger: PostgresLedger, args: argparse.Namespace) -> Output:
     lines = [f"Applied {m['number']:04d} {m['name']}." for m in done]
     lines.append(f"The ledger at {ledger.connection.target} is at version {version}.")
     data: dict[str, Any] = {"applied": done, "version": version}
+    if args.mlflow:
+        data["mlflow"] = _migrate_mlflow(args.mlflow_conn_id)
+        lines.append(
+            "MLflow's tables are new or upgraded." if data["mlflow"] else "MLflow's tables are up to date."
+        )
     if args.show_grants:
         data["grants"] = GRANTS.format(**_ROLES)
         lines += ["", data["grants"].rstrip()]
     return Output(data, "\n".join(lines))
+
+
+def _migrate_mlflow(conn_id: str | None) -> bool:
+    use_airflow()
+    from airflow_dataml import config
+    from airflow_dataml.hooks.mlflow import MlflowHook
+
+    return MlflowHook(conn_id or config.mlflow_conn_id()).registry().ensure_schema()
 
 
 def status(ledger: PostgresLedger, _: argparse.Namespace) -> Output:

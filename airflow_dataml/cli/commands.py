@@ -61,6 +61,8 @@ def _assets(what: str, plural: str, ref: str) -> Group:
     )
 
 
+_MLFLOW = Argument(("--mlflow-conn-id",), {"metavar": "ID", "help": "Airflow connection of MLflow"})
+
 COMMANDS: tuple[Command | Group, ...] = (
     Command(
         "migrate",
@@ -70,6 +72,11 @@ COMMANDS: tuple[Command | Group, ...] = (
             Argument(
                 ("--show-grants",), {"action": "store_true", "help": "Print the GRANTs of the three roles"}
             ),
+            Argument(
+                ("--mlflow",),
+                {"action": "store_true", "help": "Also bring MLflow's tables to its release; starts Airflow"},
+            ),
+            _MLFLOW,
         ),
         check=False,
     ),
@@ -124,7 +131,7 @@ COMMANDS: tuple[Command | Group, ...] = (
         "drain",
         "Carry the aliases that changed to MLflow; starts Airflow to find the connection",
         administration.drain,
-        (Argument(("--mlflow-conn-id",), {"metavar": "ID", "help": "Airflow connection of MLflow"}),),
+        (_MLFLOW,),
     ),
     Group(
         "audit",

@@ -39,6 +39,14 @@ def quote_identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def number_sql(name: str) -> str:
+    """Return SQL that reads a numeric or boolean column as a number; PostgreSQL casts no boolean to one."""
+    column = quote_identifier(name)
+    return (
+        f"CASE {column}::text WHEN 'true' THEN 1 WHEN 'false' THEN 0 ELSE {column}::text::double precision END"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Relation:
     """A table or view in a Postgres database, always schema-qualified.

@@ -55,7 +55,6 @@ class DataMLPlugin(AirflowPlugin):
                 "name": NAME,
                 "bundle_url": f"{ROUTE}/static/{SCRIPT}?v={_digest()}",
                 "destination": "nav",
-                "category": "browse",
                 "url_route": ROUTE,
                 "nav_top_level": True,
             }

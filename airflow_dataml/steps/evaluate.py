@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.evaluation import LOSS_OF_TASK, compare, verdict_of
+from airflow_dataml.core.features import as_numbers
 from airflow_dataml.core.lineage import Edge, report_node, version_node
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.windows import TrainingPlan
@@ -121,7 +122,7 @@ def _score(version: Version, target: str, path: Path, bench: Bench) -> tuple[lis
     labels: list[float] = []
     scores: list[float] = []
     for columns, block in scorer.score_csv(path):
-        labels.extend(float(value) for value in columns[target])
+        labels.extend(as_numbers(target, columns[target]).tolist())
         scores.extend(block.tolist())
     return labels, scores
 

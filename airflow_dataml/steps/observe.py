@@ -11,7 +11,7 @@ from airflow_dataml.core.evaluation import LOSS_OF_TASK
 from airflow_dataml.core.lineage import Edge, report_node, version_node
 from airflow_dataml.core.monitoring import ColumnShift, column_shifts, decayed
 from airflow_dataml.core.profiles import CELLS, merge_profiles
-from airflow_dataml.core.refs import quote_identifier
+from airflow_dataml.core.refs import number_sql, quote_identifier
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.statistics import Interval, mean_interval
 
@@ -146,7 +146,7 @@ def _performance(
     row = warehouse.query(
         f"""SELECT count(*) AS n, coalesce(sum(loss), 0) AS total, coalesce(sum(loss * loss), 0) AS squares FROM (
               SELECT {_LOSS_SQL[LOSS_OF_TASK[spec["task"]]]} AS loss FROM (
-                SELECT f.{quote_identifier(spec["target"])}::double precision AS y, p.{SCORE},
+                SELECT {number_sql(spec["target"])} AS y, p.{SCORE},
                        greatest(1e-7, least(1 - 1e-7, p.{SCORE})) AS p
                 FROM {window.part.relation.quoted} p JOIN {window.features_part.relation.quoted} f USING ({keys})
                 WHERE p.model_role = 'champion' AND f.{quote_identifier(spec["target"])} IS NOT NULL) joined) losses"""

@@ -12,7 +12,7 @@ from airflow_dataml.core.errors import NotFoundError, TrainingSpecError
 from airflow_dataml.core.governance import Decision
 from airflow_dataml.core.lineage import Edge, report_node, version_node
 from airflow_dataml.core.profiles import cells_of
-from airflow_dataml.core.refs import quote_identifier
+from airflow_dataml.core.refs import number_sql, quote_identifier
 from airflow_dataml.core.registry import MetricPoint, ModelFiles
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.training import TrainingJob
@@ -94,7 +94,7 @@ def mean_label(*, ledger: Ledger, warehouse: Warehouse, plan: TrainingPlan, targ
     """Return the mean label of the training rows: the least any model must beat."""
     rows = _labelled(ledger, warehouse, plan, (), target, "train")
     found = warehouse.query(
-        f"SELECT avg({quote_identifier(target)}::double precision) AS mean FROM ({rows}) t", [plan.cut]
+        f"SELECT avg({number_sql(target)}) AS mean FROM ({rows}) t", [plan.cut]
     )
     return float(found[0]["mean"])
 

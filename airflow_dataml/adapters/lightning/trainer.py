@@ -31,7 +31,11 @@ NEEDED = ("torch", "pytorch_lightning", "onnx", "onnxscript", "onnxruntime", "py
 ARTIFACTS = ("model.onnx", "model.pt2", "metadata.json")
 TAIL_LINES = 30
 RESULT_FORMAT = "1"
-_KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+_KEPT_VARIABLES = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH"),
+    *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"),
+    *("MPLCONFIGDIR", "TORCH_HOME", "TORCHINDUCTOR_CACHE_DIR"),
+)
 
 log = logging.getLogger(__name__)
 
@@ -130,6 +134,7 @@ def child_environment(environment: Mapping[str, str], *, threads: int) -> dict[s
         # Modules beside DAG files are found through the task's own import path.
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(entry or os.getcwd() for entry in sys.path)),
         "PYTHONHASHSEED": "0",
+        "ORT_DISABLE_TELEMETRY": "1",
         "OMP_NUM_THREADS": count,
         "MKL_NUM_THREADS": count,
         "OPENBLAS_NUM_THREADS": count,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -86,6 +87,8 @@ class OnnxScorer:
 
 
 def _session(graph: bytes, folder: Path) -> Any:
+    # Read when the library is first imported.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime as ort
     except ModuleNotFoundError as err:

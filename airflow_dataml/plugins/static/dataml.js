@@ -378,16 +378,32 @@
     return h(Go, { to: labelPath(label) }, label);
   }
 
-  // Both walks as one graph: columns to the left are causes, to the right effects.
+  // Both walks as one graph: columns to the left are causes, to the right effects. A node stands as far
+  // out as its longest way to the middle, so that every edge runs from left to right.
   function merged(up, down) {
-    const nodes = new Map();
-    for (const node of up.nodes) nodes.set(node.node, { ...node, column: -node.depth });
-    for (const node of down.nodes) if (!nodes.has(node.node)) nodes.set(node.node, { ...node, column: node.depth });
+    const column = new Map([[up.start, 0]]);
+    const settle = (edges, near, far, step) => {
+      for (let round = 0, moved = true; moved && round < up.nodes.length + down.nodes.length; round += 1) {
+        moved = false;
+        for (const edge of edges) {
+          const next = column.has(edge[near]) ? column.get(edge[near]) + step : undefined;
+          const now = column.get(edge[far]);
+          if (next !== undefined && (now === undefined || next * step > now * step)) {
+            column.set(edge[far], next);
+            moved = true;
+          }
+        }
+      }
+    };
+    settle(up.edges, 1, 0, -1);
+    settle(down.edges, 0, 1, 1);
+    const found = new Map([...down.nodes, ...up.nodes].filter((node) => column.has(node.node))
+      .map((node) => [node.node, { ...node, column: column.get(node.node) }]));
     const edges = [...new Map([...up.edges, ...down.edges].map((edge) => [edge.join(" "), edge])).values()];
-    return { nodes: [...nodes.values()], edges: edges.filter(([from, to]) => nodes.has(from) && nodes.has(to)) };
+    return { nodes: [...found.values()], edges: edges.filter(([from, to]) => found.has(from) && found.has(to)) };
   }
 
-  const BOX = { width: 200, height: 40, gapX: 70, gapY: 16, most: 150 };
+  const BOX = { width: 220, height: 40, gapX: 60, gapY: 16, most: 150 };
 
   function placed(graph) {
     const columns = [...new Set(graph.nodes.map((node) => node.column))].sort((a, b) => a - b);
@@ -410,7 +426,7 @@
       const bend = Math.max(30, Math.abs(x2 - x1) / 2);
       return `M${x1},${y1} C${x1 + bend},${y1} ${x2 - bend},${y2} ${x2},${y2}`;
     };
-    return h(C.Box, { overflow: "auto", maxH: "28rem", borderWidth: "1px", borderColor: "border", borderRadius: "md", p: 2 },
+    return h(C.Box, { overflow: "auto", maxH: "36rem", borderWidth: "1px", borderColor: "border", borderRadius: "md", p: 2 },
       h("svg", { width, height, role: "img", "aria-label": "Lineage graph" },
         graph.edges.map((edge) => h("path", { key: edge.join(" "), d: curve(edge), fill: "none", stroke: line, strokeWidth: 1.5 },
           h("title", null, edge[2]))),
@@ -424,8 +440,8 @@
             width: BOX.width, height: BOX.height, rx: 6, strokeWidth: node.column === 0 ? 2.5 : 1.2,
             fill: node.column === 0 ? "var(--chakra-colors-bg-emphasized)" : "var(--chakra-colors-bg-subtle)", stroke: line,
           }),
-          h("text", { x: 10, y: 17, fontSize: 13, fill: "currentColor" }, cut(node.label, 26)),
-          h("text", { x: 10, y: 32, fontSize: 11, fill: "var(--chakra-colors-fg-muted)" }, cut(small(node), 30))))));
+          h("text", { x: 10, y: 17, style: { fontSize: "13px" }, fill: "currentColor" }, cut(node.label, 28)),
+          h("text", { x: 10, y: 32, style: { fontSize: "11px" }, fill: "var(--chakra-colors-fg-muted)" }, cut(small(node), 34))))));
   }
 
   function cut(text, most) {

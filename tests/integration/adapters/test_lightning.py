@@ -24,70 +24,7 @@ from airflow_dataml.core.training import Progress, TrainingJob, TrainingResult, 
 
 slow = pytest.mark.slow
 ROWS = 600
-MODULES = '''
-"""Modules a person might write beside a DAG, and some they should not."""
-import os, signal, sys
-from pathlib import Path
-
-import torch
-from airflow_dataml.adapters.lightning.tabular import TabularModule
-
-
-class Fragile(TabularModule):
-    """Kills its process once at each of two moments."""
-
-    def __init__(self, *, markers, **arguments):
-        super().__init__(**arguments)
-        self.save_hyperparameters()
-        self.markers = Path(markers)
-
-    def strike(self, moment):
-        marker = self.markers / moment
-        if not marker.exists():
-            marker.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def on_train_batch_start(self, batch, batch_index):
-        if self.current_epoch == 1 and batch_index == 3:
-            self.strike("batch")
-
-    def on_fit_end(self):
-        self.strike("end")
-
-
-class Endless(TabularModule):
-    def on_train_batch_start(self, batch, batch_index):
-        print("pid", os.getpid(), flush=True)
-        if self.current_epoch == 1:
-            signal.pause()
-
-
-class Crashing(TabularModule):
-    def on_train_start(self):
-        print("variables:", *sorted(os.environ.values()))
-        raise RuntimeError("boom")
-
-
-class Silent(TabularModule):
-    def validation_step(self, batch, batch_index):
-        pass
-
-
-class Wide(TabularModule):
-    def forward(self, numeric, categorical):
-        return super().forward(numeric, categorical).unsqueeze(1)
-
-
-class Unexportable(TabularModule):
-    def forward(self, numeric, categorical):
-        output = super().forward(numeric, categorical)
-        return output if output.sum().item() > 0 else output * 2
-
-
-class NotAModule:
-    def __init__(self, **arguments):
-        pass
-'''
+MODULES = Path(__file__).with_name("beside_dag.py")
 
 
 def write_rows(path: Path, *, seed: int = 0, **overrides: str) -> Path:
@@ -136,7 +73,7 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a DAG, on the import path, with MODULES in it."""
     folder = tmp_path / "dags"
     folder.mkdir()
-    (folder / "beside_dag.py").write_text(MODULES)
+    shutil.copy(MODULES, folder)
     monkeypatch.syspath_prepend(str(folder))
     return folder
 
@@ -474,6 +411,12 @@ def test_a_quoted_empty_text_is_a_value_and_an_unquoted_one_is_missing(tmp_path:
     data = load(path, spec())
     assert data.encoding.categorical[0].vocabulary == ("",)
     assert data.tensors[1][:, 0].tolist() == [0] * 10 + [1] * 30
+
+
+@slow
+def test_a_training_ends_with_the_epoch_in_which_its_seconds_are_used_up(job: TrainingJob) -> None:
+    result = train(replace(job, spec=spec(max_seconds=1e-6)))
+    assert (result.epochs, result.steps, result.metrics["best_epoch"]) == (1, 9, 1)
 
 
 @slow
