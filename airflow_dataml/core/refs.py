@@ -42,9 +42,7 @@ def quote_identifier(name: str) -> str:
 def number_sql(name: str) -> str:
     """Return SQL that reads a numeric or boolean column as a number; PostgreSQL casts no boolean to one."""
     column = quote_identifier(name)
-    return (
-        f"CASE {column}::text WHEN 'true' THEN 1 WHEN 'false' THEN 0 ELSE {column}::text::double precision END"
-    )
+    return f"CASE {column}::text WHEN 'true' THEN 1 WHEN 'false' THEN 0 ELSE {column}::text::double precision END"
 
 
 @dataclass(frozen=True, slots=True)

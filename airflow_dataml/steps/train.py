@@ -93,9 +93,7 @@ def export_rows(
 def mean_label(*, ledger: Ledger, warehouse: Warehouse, plan: TrainingPlan, target: str) -> float:
     """Return the mean label of the training rows: the least any model must beat."""
     rows = _labelled(ledger, warehouse, plan, (), target, "train")
-    found = warehouse.query(
-        f"SELECT avg({number_sql(target)}) AS mean FROM ({rows}) t", [plan.cut]
-    )
+    found = warehouse.query(f"SELECT avg({number_sql(target)}) AS mean FROM ({rows}) t", [plan.cut])
     return float(found[0]["mean"])
 
 
