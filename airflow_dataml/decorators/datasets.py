@@ -45,8 +45,8 @@ class _TransformDecoratedOperator(DecoratedOperator, DatasetTransformOperator):
             op_args=op_args,
             op_kwargs=op_kwargs,
             sql=SET_DURING_EXECUTION,
-            multiple_outputs=False,
-            **kwargs,
+            # The decorator guesses it from the function's annotation; what leaves the task is the staged part.
+            **(kwargs | {"multiple_outputs": False}),
         )
 
     def execute(self, context: Context) -> dict[str, Any]:
