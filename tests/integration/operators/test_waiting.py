@@ -18,8 +18,9 @@ from airflow_dataml.triggers.datasets import DatasetVersionTrigger
 from tests.integration.operators.harness import FEATURES, RIDES, context, run
 
 if TYPE_CHECKING:
-    from tests.integration.operators.world import World
     from collections.abc import Callable
+
+    from tests.integration.operators.world import World
 
 
 @pytest.fixture
