@@ -81,7 +81,7 @@ class DataMLOperator(BaseOperator):
     def link(
         self, context: Context, name: str, *, version: int | None = None, report: int | None = None
     ) -> None:
-        """Point the task's link at what it wrote."""
+        """Point the task's link at what it is about, so that a failed task has one too; then at what it wrote."""
         context["ti"].xcom_push(key=LINK_KEY, value=asset_path(name, version=version, report=report))
 
 

@@ -53,6 +53,7 @@ class DatasetStageOperator(DataMLOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage the file and return the staged part."""
+        self.link(context, self.dataset.name)
         columns = _columns(Contract.from_file(self.contract))
         target = _target(self, context)
         with self.ledger() as ledger:
@@ -65,7 +66,6 @@ class DatasetStageOperator(DataMLOperator):
                 path=Path(self.path),
                 columns=columns,
             )
-        self.link(context, self.dataset.name)
         return staged.to_dict()
 
 
@@ -108,6 +108,7 @@ class DatasetTransformOperator(DataMLOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the query into a staged part and return it."""
+        self.link(context, self.dataset.name)
         target = _target(self, context)
         with self.ledger() as ledger:
             register(ledger, self.dataset)
@@ -120,7 +121,6 @@ class DatasetTransformOperator(DataMLOperator):
                 inputs=_inputs(self.inputs),
                 parameters={"partition_key": target.partition_key, **(self.parameters or {})},
             )
-        self.link(context, self.dataset.name)
         return staged.to_dict()
 
 
@@ -145,6 +145,7 @@ class DatasetPublishOperator(DataMLOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish and return the version."""
+        self.link(context, self.dataset.name)
         with self.ledger() as ledger:
             version = publish_part(
                 ledger=ledger,

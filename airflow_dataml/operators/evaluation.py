@@ -43,6 +43,7 @@ class ModelEvaluateOperator(DataMLOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Evaluate and return the report's id and verdict."""
+        self.link(context, str(self.challenger).partition("@")[0])
         policy = (
             self.policy
             if isinstance(self.policy, PromotionPolicy)

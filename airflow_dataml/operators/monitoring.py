@@ -53,6 +53,7 @@ class ModelMonitorOperator(DataMLOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Observe the batch and return the report's id and verdict."""
+        self.link(context, self.model.name)
         policy = (
             self.policy
             if isinstance(self.policy, MonitorPolicy)
@@ -103,6 +104,7 @@ class RetrainDecideOperator(DataMLOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Decide and return the decision."""
+        self.link(context, self.model.name)
         policy = (
             self.policy
             if isinstance(self.policy, RetrainPolicy)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.contract import Contract
 from airflow_dataml.core.datasets import StagedPart
-from airflow_dataml.core.errors import GateError, SpecError
+from airflow_dataml.core.errors import SpecError
 from airflow_dataml.operators.base import DataMLOperator, ref_of
 from airflow_dataml.steps.verify import verify_part
 
@@ -64,26 +64,22 @@ class QualityCheckOperator(DataMLOperator):
         """Verify the batch and return the verdict."""
         from airflow_dataml.adapters.soda import SodaEngine
 
+        self.link(context, self.dataset.name)
         contract = Contract.from_file(self.contract)
-        timestamp = _timestamp(self.data_timestamp)
         with self.ledger() as ledger:
-            try:
-                report = verify_part(
-                    ledger=ledger,
-                    warehouse=ledger.warehouse,
-                    engine=SodaEngine(),
-                    identity=self.identity(context),
-                    staged=StagedPart.from_dict(self.staged),
-                    contract=contract,
-                    scope=self.scope,
-                    references={name: ref_of(asset) for name, asset in (self.references or {}).items()},
-                    data_timestamp=timestamp,
-                    variables=self.variables,
-                    timeout_s=self.timeout,
-                )
-            except GateError:
-                self.link(context, self.dataset.name)
-                raise
+            report = verify_part(
+                ledger=ledger,
+                warehouse=ledger.warehouse,
+                engine=SodaEngine(),
+                identity=self.identity(context),
+                staged=StagedPart.from_dict(self.staged),
+                contract=contract,
+                scope=self.scope,
+                references={name: ref_of(asset) for name, asset in (self.references or {}).items()},
+                data_timestamp=_timestamp(self.data_timestamp),
+                variables=self.variables,
+                timeout_s=self.timeout,
+            )
         self.link(context, self.dataset.name, report=report.report_id)
         return {"report": report.report_id, "verdict": report.verdict, "summary": report.body.get("summary")}
 

@@ -42,6 +42,7 @@ class ModelPromoteOperator(DataMLOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Decide, move the aliases and return the decision."""
+        self.link(context, self.model.name)
         with self.ledger() as ledger:
             report = promote_model(
                 ledger=ledger, identity=self.identity(context), evaluation=int(self.evaluation)

@@ -57,6 +57,7 @@ class ModelScoreOperator(DataMLOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Score, publish, and return the version of the predictions."""
+        self.link(context, self.predictions.name)
         key = self.require_partition_key(context, self.partition_key)
         with self.ledger() as ledger:
             register(ledger, self.model)

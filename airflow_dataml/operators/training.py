@@ -55,6 +55,7 @@ class TrainingPlanOperator(DataMLOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the plan."""
+        self.link(context, self.model.name)
         window = (
             self.window if isinstance(self.window, DataWindow) else DataWindow.model_validate(self.window)
         )
@@ -68,7 +69,6 @@ class TrainingPlanOperator(DataMLOperator):
                 target=self.target,
                 window=window,
             )
-        self.link(context, self.model.name)
         if isinstance(plan, Decision):
             msg = f"No training of {self.model.name!r}: {'; '.join(plan.reasons)}."
             raise AirflowSkipException(msg)
@@ -117,6 +117,7 @@ class ModelTrainOperator(DataMLOperator):
         from airflow_dataml.adapters.lightning import LightningTrainer
         from airflow_dataml.adapters.onnx import OnnxScorer
 
+        self.link(context, self.model.name)
         spec = self.spec if isinstance(self.spec, TrainingSpec) else TrainingSpec.from_yaml(Path(self.spec))
         self._trainer = LightningTrainer()
         workshop = Workshop(

@@ -115,8 +115,9 @@ def _stage(
     if part is None:
         relation = AssetNaming().part(fact)
         with ledger.transaction():
-            asset = ledger.assets.lock(target.asset)
             fill(relation)
+            # The lock guards the histogram's edges alone; other batches load meanwhile.
+            asset = ledger.assets.lock(target.asset)
             part = _record(ledger, warehouse, run, target, relation, asset, inputs)
             if not part.rows:
                 msg = f"the batch for {target.asset!r} from {source} has no row; nothing was staged."

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 5
+# Two tries of one task at once: a table or a fact of that name is there already.
+_RACES = ("42P07", "23505")
 # Errors a retry cannot heal: a wrong password, database or role. While connecting, libpq gives no
 # SQLSTATE, only words.
 _CONNECTION_STATES = ("28", "3D")
@@ -161,6 +163,10 @@ class Connection:
         ):
             cause = ConnectionSpecError(
                 f"PostgreSQL at {self.target} refused the connection: {text}. Check the Airflow connection."
+            )
+        elif state in _RACES:
+            cause = WarehouseError(
+                f"PostgreSQL at {self.target}: another try of this task was faster ({text}); a retry finds what it wrote."
             )
         elif state.startswith("42"):
             cause = SpecError(f"PostgreSQL at {self.target} does not understand a statement: {text}")

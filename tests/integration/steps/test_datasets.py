@@ -293,3 +293,44 @@ class TestTransform:
             parameters={"text": "'; DROP TABLE dataml.asset; --"},
         )
         assert staged.rows == 4
+
+
+class TestTwoTriesAtOnce:
+    def test_the_slower_one_is_told_to_come_again(
+        self, ledger: PostgresLedger, ledger_dsn: str, tmp_path: Path
+    ) -> None:
+        from airflow_dataml.adapters.postgres.ledger import PostgresLedger as Ledger
+        from airflow_dataml.core.errors import WarehouseError
+
+        path = rides_csv(tmp_path / "b.csv", SUNNY)
+        first = stage(ledger, path)
+        # What the other try sees before the first has committed its fact: the table, and no part.
+        ledger.connection.execute("DELETE FROM dataml.part")
+        with (
+            Ledger.connect(ledger_dsn) as other,
+            pytest.raises(WarehouseError, match="another try of this task was faster"),
+        ):
+            stage(other, path)
+        assert first.rows == 3
+
+
+def test_batches_of_one_dataset_load_side_by_side(
+    ledger: PostgresLedger, ledger_dsn: str, tmp_path: Path
+) -> None:
+    import threading
+
+    from airflow_dataml.adapters.postgres.ledger import PostgresLedger as Ledger
+
+    def work(day: str) -> None:
+        with Ledger.connect(ledger_dsn) as own:
+            rows = [(int(day) * 100 + i, "bike", i) for i in range(50)]
+            staged = stage(own, rides_csv(tmp_path / f"{day}.csv", rows), run=day, mode="partition", key=day)
+            publish(own, staged, run=day)
+
+    threads = [threading.Thread(target=work, args=(str(day),)) for day in range(1, 7)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(read(ledger)) == 300
+    assert [v.number for v in ledger.versions.list("rides")] == [6, 5, 4, 3, 2, 1]
