@@ -9,6 +9,8 @@ PYTHON=$CLONE/.venv/bin/python
 
 # With it set Python compiles everything anew in every process; Airflow has many.
 unset PYTHONDONTWRITEBYTECODE
+# pip's look for a newer pip would write below HOME.
+export PIP_DISABLE_PIP_VERSION_CHECK=1
 
 _find_python() {
     local candidate

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Airflow reads these when it is first imported; its home must not be the developer's.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-dataml-tests-")
+os.environ["MPLCONFIGDIR"] = tempfile.mkdtemp(prefix="airflow-dataml-mpl-")
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 

@@ -24,6 +24,7 @@ class LineTrainer:
     def __init__(self, *lines: tuple[float, float]) -> None:
         self._lines = list(lines)
         self.trained: list[TrainingJob] = []
+        self.rows: list[int] = []
 
     def check(self, spec: TrainingSpec) -> None:
         """Everything can be trained."""
@@ -31,6 +32,7 @@ class LineTrainer:
     def train(self, job: TrainingJob, *, on_progress: Callable[[Progress], None]) -> TrainingResult:
         """Write the next line as a model."""
         self.trained.append(job)
+        self.rows.append(job.data.read_text().count("\n") - 1)
         intercept, slope = self._lines.pop(0)
         folder = job.work_dir / "model"
         folder.mkdir(parents=True, exist_ok=True)

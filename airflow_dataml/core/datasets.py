@@ -67,6 +67,7 @@ class Part:
     """An immutable physical piece of a dataset version."""
 
     part_id: int
+    asset: str
     relation: Relation
     columns: tuple[Column, ...]
     fingerprint: Fingerprint

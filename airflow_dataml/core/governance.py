@@ -42,6 +42,7 @@ class Incident:
     title: str
     report_id: int
     opened_at: datetime
+    partition_key: str | None = None
     resolved_at: datetime | None = None
     resolution: str | None = None
     suspects: list[Any] = field(default_factory=list)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from airflow_dataml.core.governance import Decision
+from airflow_dataml.core.profiles import CELLS
 from airflow_dataml.core.statistics import (
     benjamini_hochberg,
     count_into,
@@ -89,7 +90,7 @@ def column_shifts(
     for name in columns:
         before, now = reference["columns"][name], current["columns"][name]
         n, m = reference["rows"] - before["nulls"], current["rows"] - now["nulls"]
-        if min(n, m) >= policy.min_rows:
+        if min(n, m) >= policy.min_rows and before.get("grid", True) and now.get("grid", True):
             left, right = _histograms(before, now)
             result = shift_test(left, right, tolerance=policy.tolerance)
             shifts.append(ColumnShift(name, "values", result.psi, result.p_value, n, m))
@@ -107,12 +108,40 @@ def column_shifts(
 def _histograms(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list[int], list[int]]:
     if "grid" in before:
         edges = equal_share_bins(before["cells"], bins=BINS)
-        return count_into(before["cells"], edges), count_into(now["cells"], edges)
+        lowest = before["cells"][0][0]
+        pairs = zip(
+            count_into(before["cells"], edges, lowest=lowest),
+            count_into(now["cells"], edges, lowest=lowest),
+            strict=True,
+        )
+        # Bins nobody is in would only loosen the test.
+        kept = [pair for pair in pairs if any(pair)]
+        return [left for left, _ in kept], [right for _, right in kept]
     top = [value for value, _ in before["values"][:BINS]]
     old, new = dict(before["values"]), dict(now["values"])
     rest = (sum(old.values()) + before["other"], sum(new.values()) + now["other"])
     left, right = [old[v] for v in top], [new.get(v, 0) for v in top]
     return [*left, rest[0] - sum(left)], [*right, rest[1] - sum(right)]
+
+
+def blind_columns(
+    reference: Mapping[str, Any], current: Mapping[str, Any], *, columns: Sequence[str], share: float = 0.05
+) -> tuple[str, ...]:
+    """Columns whose histogram cannot see a shift, because a good part of the rows lies outside its edges.
+
+    :param share: part of either side's rows that may lie outside.
+    """
+    return tuple(
+        name
+        for name in columns
+        if any(_outside(side["columns"][name]) > share for side in (reference, current))
+    )
+
+
+def _outside(column: Mapping[str, Any]) -> float:
+    total = sum(count for _, count in column.get("cells", ()))
+    outer = sum(count for cell, count in column.get("cells", ()) if cell in (0, CELLS + 1))
+    return outer / total if total else 0.0
 
 
 def decayed(*, released: float, now: Interval, policy: MonitorPolicy) -> bool:

@@ -31,7 +31,10 @@ class Runs(Protocol):
         """
 
     def finish(self, run: TaskRun, *, state: str = "success") -> None:
-        """Record that a task reached its result: ``success`` or ``refused``."""
+        """Record that a task reached its result: ``success`` or ``refused``, and on which input."""
+
+    def renew(self, run: TaskRun) -> TaskRun:
+        """Start the next generation, because what this one wrote says nothing."""
 
 
 class Assets(Protocol):
@@ -106,8 +109,11 @@ class Versions(Protocol):
     def by_id(self, version_id: int) -> Version:
         """Return a version."""
 
-    def bringing(self, part_id: int) -> Version:
-        """Return the version that a part was published with."""
+    def bringing(self, part_id: int) -> Version | None:
+        """Return the version that a part was published with, if it was."""
+
+    def set_profile(self, part_id: int, profile: Mapping[str, Any]) -> Part:
+        """Replace a part's profile and return the part."""
 
     def manifest(self, version_id: int) -> tuple[Part, ...]:
         """Return the parts of a version in order."""
@@ -194,9 +200,19 @@ class Incidents(Protocol):
     """Opened problems."""
 
     def open(
-        self, *, asset: str, kind: str, severity: str, title: str, report_id: int
+        self,
+        *,
+        asset: str,
+        kind: str,
+        severity: str,
+        title: str,
+        report_id: int,
+        partition_key: str | None = None,
     ) -> tuple[Incident, bool]:
-        """Open an incident, or return the open one of that asset and kind; whether it is new."""
+        """Open an incident, or return the open one of that asset, kind and batch; whether it is new."""
+
+    def open_data(self, assets: Sequence[str]) -> Sequence[Incident]:
+        """Return every open data incident of some assets."""
 
     def resolve(self, incident_id: int, *, resolution: str) -> None:
         """Close an incident."""
@@ -260,8 +276,10 @@ class Warehouse(Protocol):
     ) -> dict[str, Any]:
         """Count, describe and histogram every column; ``grids`` gains an entry per new numeric column."""
 
-    def point_view(self, view: Relation, columns: Sequence[Column], parts: Sequence[Part]) -> None:
-        """Make a view show exactly these parts."""
+    def point_view(
+        self, view: Relation, columns: Sequence[Column], parts: Sequence[Part], *, ours: bool
+    ) -> None:
+        """Make a view show exactly these parts; ``ours`` says that an existing view may be replaced."""
 
     def drop_view(self, view: Relation) -> None:
         """Drop a view of ours, if it is there."""

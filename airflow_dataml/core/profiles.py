@@ -45,7 +45,8 @@ def _merge_column(name: str, columns: Sequence[dict[str, Any]]) -> dict[str, Any
     first = columns[0]
     merged: dict[str, Any] = {"type": first["type"], "nulls": sum(c["nulls"] for c in columns)}
     if "grid" in first:
-        if any(c.get("grid") != first["grid"] for c in columns):
+        grid = next((c["grid"] for c in columns if c["grid"]), None)
+        if any(c["grid"] not in (None, grid) for c in columns):
             msg = f"column {name!r} was profiled on two grids; profiles of one dataset share theirs."
             raise SpecError(msg)
         cells: Counter[int] = Counter()
@@ -57,7 +58,7 @@ def _merge_column(name: str, columns: Sequence[dict[str, Any]]) -> dict[str, Any
             "max": max((c["max"] for c in seen), default=None),
             "sum": sum(c["sum"] for c in columns),
             "squares": sum(c["squares"] for c in columns),
-            "grid": first["grid"],
+            "grid": grid,
             "cells": [[cell, count] for cell, count in sorted(cells.items())],
         }
         return merged

@@ -12,7 +12,11 @@ from airflow_dataml.core.refs import FactKey, TaskKey
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
-    """What Airflow says about the task instance that runs now."""
+    """What Airflow says about the task instance that runs now.
+
+    :param max_tries: tries Airflow allows in all. Clearing a task raises it, a retry does not: that
+        tells a deliberate second run from a retry.
+    """
 
     task: TaskKey
     try_number: int = 1
@@ -20,16 +24,21 @@ class RunIdentity:
     ti_id: str | None = None
     code_version: str | None = None
     environment: dict[str, Any] = field(default_factory=dict)
+    max_tries: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TaskRun:
-    """A task instance with its row in the ledger."""
+    """A task instance with its row in the ledger.
+
+    :param input_digest: what this try works on; it is kept when the try reaches its result.
+    """
 
     run_key: int
     identity: RunIdentity
     generation: int = 1
     resumed: bool = False
+    input_digest: str = ""
 
     def fact(self, asset: str) -> FactKey:
         """Return the idempotency key of what this task writes about an asset."""

@@ -6,6 +6,7 @@ difference is significant, so the question is whether it is *larger than we care
 
 from __future__ import annotations
 
+import bisect
 import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -101,34 +102,41 @@ def benjamini_hochberg(p_values: Sequence[float], *, level: float) -> list[bool]
 def equal_share_bins(cells: Sequence[Sequence[int]], *, bins: int) -> list[int]:
     """Upper cell of each bin so that the bins hold about equal shares of a fine histogram.
 
-    A value that holds a whole share alone gets a bin alone.
+    A cell that holds a whole share has a bin alone, so that its growing or shrinking shows.
 
     >>> equal_share_bins([[1, 10], [2, 10], [3, 10], [4, 10]], bins=2)
     [2, 4]
+    >>> equal_share_bins([[1, 3], [2, 95], [9, 2]], bins=20)
+    [1, 2, 9]
     """
-    total = sum(count for _, count in cells)
+    share = sum(count for _, count in cells) / bins
     edges: list[int] = []
-    running = 0
+    running, before = 0.0, None
     for cell, count in cells:
+        if count >= share and running and before is not None:
+            edges.append(before)
+            running = 0.0
         running += count
-        if running * bins >= total * (len(edges) + 1):
+        if running >= share * (1 - 1e-9):
             edges.append(cell)
-            while running * bins >= total * (len(edges) + 1) and len(edges) < bins:
-                edges.append(cell)
-    return sorted(set(edges))
+            running = 0.0
+        before = cell
+    if running and before is not None:
+        edges.append(before)
+    return edges
 
 
-def count_into(cells: Sequence[Sequence[int]], edges: Sequence[int]) -> list[int]:
-    """Counts of a fine histogram in the bins of ``equal_share_bins``; the last bin is open above.
+def count_into(cells: Sequence[Sequence[int]], edges: Sequence[int], *, lowest: int) -> list[int]:
+    """Counts of a fine histogram in the bins of ``equal_share_bins``, between two open outer bins.
 
-    >>> count_into([[1, 5], [9, 1]], [2, 4])
-    [5, 1]
+    :param lowest: the first cell the bins were made from; what lies below it was never seen.
+
+    >>> count_into([[0, 7], [1, 5], [9, 1]], [2, 4], lowest=1)
+    [7, 5, 0, 1]
     """
-    import bisect
-
-    counts = [0] * len(edges)
+    counts = [0] * (len(edges) + 2)
     for cell, count in cells:
-        counts[min(bisect.bisect_left(edges, cell), len(edges) - 1)] += count
+        counts[0 if cell < lowest else bisect.bisect_left(edges, cell) + 1] += count
     return counts
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.compat.sdk import redact
 from airflow.sdk import BaseNotifier
 
 from airflow_dataml import config
@@ -48,14 +49,19 @@ class IncidentNotifier(BaseNotifier):
         """Write the report and open the incident; the same failure twice is one."""
         ti: Any = context["ti"]
         identity = RunIdentity(
-            task=TaskKey(ti.dag_id, ti.run_id, ti.task_id, ti.map_index if ti.map_index is not None else -1),
+            task=TaskKey(
+                ti.dag_id,
+                ti.run_id,
+                f"{ti.task_id}.failure",
+                ti.map_index if ti.map_index is not None else -1,
+            ),
             try_number=ti.try_number,
             partition_key=getattr(context.get("dag_run"), "partition_key", None),
         )
         error = context.get("exception")
         body = {
             "error": type(error).__name__ if error else "unknown",
-            "message": str(error)[:2000] if error else "",
+            "message": str(redact(str(error)))[:2000] if error else "",
             "partition_key": identity.partition_key,
         }
         with DataMLHook(self.dataml_conn_id or config.conn_id()).ledger() as ledger, ledger.transaction():
@@ -69,4 +75,5 @@ class IncidentNotifier(BaseNotifier):
                 severity=self.severity,
                 title=self.title,
                 report_id=report.report_id,
+                partition_key=identity.partition_key,
             )

@@ -9,6 +9,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_dataml import config
 from airflow_dataml.assets import facts_of
+from airflow_dataml.core.datasets import StagedPart
 from airflow_dataml.core.errors import SpecError
 from airflow_dataml.core.refs import Relation, TaskKey
 from airflow_dataml.core.runs import RunIdentity
@@ -63,6 +64,7 @@ class DataMLOperator(BaseOperator):
             try_number=ti.try_number,
             partition_key=getattr(dag_run, "partition_key", None),
             ti_id=str(ti.id),
+            max_tries=getattr(ti, "max_tries", None),
             code_version=getattr(dag_run, "bundle_version", None),
         )
 
@@ -115,6 +117,15 @@ def view_of(asset: Asset) -> Relation:
 def ref_of(asset: Asset | str) -> str:
     """Return an asset as a version reference; a string is one already."""
     return asset if isinstance(asset, str) else asset.name
+
+
+def staged_for(asset: Asset, value: Any) -> StagedPart:
+    """Return what a stage task handed over, or refuse what was staged for another dataset."""
+    staged = StagedPart.from_dict(value)
+    if staged.asset != asset.name:
+        msg = f"a part of {staged.asset!r} was handed over as one of {asset.name!r}: pass the output of its own stage task."
+        raise SpecError(msg)
+    return staged
 
 
 def event_facts(ref: str, **facts: Any) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.contract import Contract
-from airflow_dataml.core.datasets import WRITE_MODES, Column, StagedPart
+from airflow_dataml.core.datasets import WRITE_MODES, Column
 from airflow_dataml.core.errors import ContractError, SpecError
-from airflow_dataml.operators.base import DataMLOperator, event_facts, ref_of, register, view_of
+from airflow_dataml.operators.base import DataMLOperator, event_facts, ref_of, register, staged_for, view_of
 from airflow_dataml.steps.ingest import Target, stage_csv, stage_query
 from airflow_dataml.steps.publish import publish_part
 
@@ -151,7 +151,7 @@ class DatasetPublishOperator(DataMLOperator):
                 ledger=ledger,
                 warehouse=ledger.warehouse,
                 identity=self.identity(context),
-                staged=StagedPart.from_dict(self.staged),
+                staged=staged_for(self.dataset, self.staged),
                 view=view_of(self.dataset),
                 require_check=self.require_check,
             )

@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.contract import Contract
-from airflow_dataml.core.datasets import StagedPart
 from airflow_dataml.core.errors import SpecError
-from airflow_dataml.operators.base import DataMLOperator, ref_of
+from airflow_dataml.operators.base import DataMLOperator, ref_of, staged_for
 from airflow_dataml.steps.verify import verify_part
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class QualityCheckOperator(DataMLOperator):
                 warehouse=ledger.warehouse,
                 engine=SodaEngine(),
                 identity=self.identity(context),
-                staged=StagedPart.from_dict(self.staged),
+                staged=staged_for(self.dataset, self.staged),
                 contract=contract,
                 scope=self.scope,
                 references={name: ref_of(asset) for name, asset in (self.references or {}).items()},

@@ -45,7 +45,10 @@ class ModelPromoteOperator(DataMLOperator):
         self.link(context, self.model.name)
         with self.ledger() as ledger:
             report = promote_model(
-                ledger=ledger, identity=self.identity(context), evaluation=int(self.evaluation)
+                ledger=ledger,
+                identity=self.identity(context),
+                model=self.model.name,
+                evaluation=int(self.evaluation),
             )
             drain_aliases(
                 ledger=ledger, registry=MlflowHook(self.mlflow_conn_id or config.mlflow_conn_id()).registry()

@@ -11,7 +11,7 @@ from airflow_dataml.core.features import as_numbers
 from airflow_dataml.core.lineage import Edge, report_node, version_node
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.windows import TrainingPlan
-from airflow_dataml.steps.models import open_model
+from airflow_dataml.steps.models import open_model, tidy
 from airflow_dataml.steps.train import export_rows, mean_label
 
 if TYPE_CHECKING:
@@ -47,26 +47,29 @@ def evaluate_model(
     policy: PromotionPolicy,
     bench: Bench,
 ) -> Report:
-    """Measure a model version against the champion of its plan and keep the report.
+    """Measure a model version against the champion and keep the report.
 
     Without a champion the opponent is the training rows' mean label, the least any model must beat.
 
     :param challenger: the version, as ``name@number`` or ``name@candidate``.
     """
     version = ledger.versions.find(challenger)
-    run = ledger.runs.begin(
-        identity, input_digest=digest_of(challenger=version.version_id, policy=policy.model_dump(mode="json"))
+    champion = ledger.versions.alias(version.asset, "champion")
+    digest = digest_of(
+        challenger=version.version_id,
+        champion=champion.version_id if champion else None,
+        policy=policy.model_dump(mode="json"),
     )
+    run = ledger.runs.begin(identity, input_digest=digest)
     fact = run.fact(version.asset)
     report = ledger.reports.of_fact(fact, "evaluation")
     if report is not None:
         log.info("An earlier try evaluated %s (report %d); kept", version.ref, report.report_id)
         return report
     plan = TrainingPlan.from_dict(version.facts["plan"])
-    champion = ledger.versions.by_id(plan.champion) if plan.champion else None
-    comparison = _compare(
-        ledger, warehouse, version, champion, plan, policy, bench, bench.work_dir / fact.digest
-    )
+    folder = bench.work_dir / fact.digest
+    comparison = _compare(ledger, warehouse, version, champion, plan, policy, bench, folder)
+    tidy(folder)
     body = comparison.to_dict() | {
         "challenger_ref": version.ref,
         "champion_ref": champion.ref if champion else None,

@@ -116,16 +116,14 @@ def _stage(
         relation = AssetNaming().part(fact)
         with ledger.transaction():
             fill(relation)
-            # The lock guards the histogram's edges alone; other batches load meanwhile.
-            asset = ledger.assets.lock(target.asset)
-            part = _record(ledger, warehouse, run, target, relation, asset, inputs)
+            part = _record(ledger, warehouse, run, target, relation, inputs)
             if not part.rows:
                 msg = f"the batch for {target.asset!r} from {source} has no row; nothing was staged."
                 raise QualityGateError(msg)
+            ledger.runs.finish(run)
         log.info("Staged %d rows of %s from %s as %s", part.rows, target.asset, source, relation)
     else:
         log.info("An earlier try staged %d rows of %s as %s; kept", part.rows, target.asset, part.relation)
-    ledger.runs.finish(run)
     return StagedPart(
         part_id=part.part_id,
         asset=target.asset,
@@ -144,15 +142,12 @@ def _record(
     run: TaskRun,
     target: Target,
     relation: Relation,
-    asset: Mapping[str, Any],
     inputs: Sequence[Version],
 ) -> Part:
     columns = warehouse.columns(relation)
-    grids = {name: (low, high) for name, (low, high) in asset["location"].get("grids", {}).items()}
-    known = len(grids)
+    published = ledger.assets.get(target.asset)["location"].get("grids", {})
+    grids = {name: (low, high) for name, (low, high) in published.items()}
     profile = warehouse.profile(relation, columns, grids)
-    if len(grids) > known:
-        ledger.assets.set_location(target.asset, {"grids": grids})
     return ledger.versions.add_part(
         run=run,
         fact=run.fact(target.asset),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import shutil
 from typing import TYPE_CHECKING
 
 from airflow_dataml.core.errors import RegistryError
@@ -18,6 +20,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+def tidy(folder: Path) -> None:
+    """Remove what one task exported; once its fact is in the ledger no retry needs it."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def metadata_digest(folder: Path) -> str | None:
+    """Content of what tells a scorer how columns become inputs; ``None`` for a model that needs no telling."""
+    path = folder / "metadata.json"
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:32] if path.exists() else None
+
+
 def open_model(*, version: Version, registry: ModelRegistry, scorers: ScorerLoader, work_dir: Path) -> Scorer:
     """Load a model version; its files come from the registry once per worker and must match the ledger.
 
@@ -28,7 +41,7 @@ def open_model(*, version: Version, registry: ModelRegistry, scorers: ScorerLoad
     if not (folder / "model.onnx").exists():
         registry.fetch_model(source=version.facts["registry"]["source"], target=folder)
     found = ModelFiles.read(folder).digest
-    if found != digest:
+    if found != digest or metadata_digest(folder) != version.facts["metadata_digest"]:
         msg = (
             f"the stored files of {version.ref} are not the ones that were registered (digest {found}, ledger {digest}): "
             f"restore them in the registry and delete {str(folder)!r}."

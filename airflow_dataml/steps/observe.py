@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_dataml.core.errors import NotFoundError
 from airflow_dataml.core.evaluation import LOSS_OF_TASK
 from airflow_dataml.core.lineage import Edge, report_node, version_node
-from airflow_dataml.core.monitoring import ColumnShift, column_shifts, decayed
+from airflow_dataml.core.monitoring import ColumnShift, blind_columns, column_shifts, decayed
 from airflow_dataml.core.profiles import CELLS, merge_profiles
 from airflow_dataml.core.refs import number_sql, quote_identifier
 from airflow_dataml.core.runs import digest_of
@@ -39,8 +39,13 @@ class Window:
     predictions: Version
     part: Part
     features: Version
-    features_part: Part
+    features_parts: tuple[Part, ...]
     champion: Version
+
+    @property
+    def rows(self) -> int:
+        """Rows of the scored batch."""
+        return sum(p.rows for p in self.features_parts)
 
 
 def observe_batch(
@@ -71,7 +76,7 @@ def observe_batch(
     if report is not None:
         log.info("An earlier try observed this batch (report %d); kept", report.report_id)
         return report
-    shifts = _input_shifts(ledger, window, policy)
+    shifts, blind = _input_shifts(ledger, window, policy)
     scores = _prediction_shift(warehouse, window, policy)
     released, now = _performance(ledger, warehouse, window, key_columns, policy)
     findings = _findings(shifts, scores, released, now, policy)
@@ -81,9 +86,10 @@ def observe_batch(
         "predictions": window.predictions.ref,
         "features": window.features.ref,
         "reference": window.champion.facts["plan"]["version"],
-        "rows": window.features_part.rows,
+        "rows": window.rows,
         "policy": policy.model_dump(mode="json"),
         "inputs": [s.to_dict() for s in shifts],
+        "blind": list(blind),
         "prediction": [s.to_dict() for s in scores],
         "performance": {"released": released, "now": now.to_dict() if now else None},
         "findings": findings,
@@ -100,20 +106,28 @@ def _window(ledger: Ledger, predictions: str, partition_key: str) -> Window:
         what = f"scored batch of {current.asset}"
         raise NotFoundError.from_available(what, partition_key, [p.partition_key or "" for p in manifest])
     made_in = ledger.versions.bringing(part.part_id)
+    if made_in is None:
+        what = f"version that brought batch {partition_key} of {current.asset}"
+        raise NotFoundError.from_available(what, part.part_id, ())
     features = ledger.versions.by_id(made_in.facts["features"])
     champion = ledger.versions.by_id(made_in.facts["models"]["champion"])
-    source = next(
+    sources = tuple(
         p for p in ledger.versions.manifest(features.version_id) if p.partition_key == partition_key
     )
-    return Window(made_in, part, features, source, champion)
+    return Window(made_in, part, features, sources, champion)
 
 
-def _input_shifts(ledger: Ledger, window: Window, policy: MonitorPolicy) -> tuple[ColumnShift, ...]:
+def _input_shifts(
+    ledger: Ledger, window: Window, policy: MonitorPolicy
+) -> tuple[tuple[ColumnShift, ...], tuple[str, ...]]:
+    """Shifts of the inputs, and the inputs whose histograms cannot tell."""
     plan = window.champion.facts["plan"]
     parts = [p for p in ledger.versions.manifest(plan["version_id"]) if p.partition_key in plan["partitions"]]
     reference = merge_profiles([p.profile for p in parts])
     columns = [f["name"] for f in window.champion.facts["spec"]["features"]]
-    return column_shifts(reference, window.features_part.profile, columns=columns, policy=policy)
+    current = merge_profiles([p.profile for p in window.features_parts])
+    blind = blind_columns(reference, current, columns=columns)
+    return column_shifts(reference, current, columns=columns, policy=policy), blind
 
 
 def _prediction_shift(warehouse: Warehouse, window: Window, policy: MonitorPolicy) -> tuple[ColumnShift, ...]:
@@ -143,12 +157,13 @@ def _performance(
     released = float(evaluation.body["challenger"]["loss"]["estimate"]) if evaluation else None
     spec = window.champion.facts["spec"]
     keys = ", ".join(quote_identifier(k) for k in key_columns)
+    labels = warehouse.union(window.features_parts, tuple(dict.fromkeys((*key_columns, spec["target"]))))
     row = warehouse.query(
         f"""SELECT count(*) AS n, coalesce(sum(loss), 0) AS total, coalesce(sum(loss * loss), 0) AS squares FROM (
               SELECT {_LOSS_SQL[LOSS_OF_TASK[spec["task"]]]} AS loss FROM (
                 SELECT {number_sql(spec["target"])} AS y, p.{SCORE},
                        greatest(1e-7, least(1 - 1e-7, p.{SCORE})) AS p
-                FROM {window.part.relation.quoted} p JOIN {window.features_part.relation.quoted} f USING ({keys})
+                FROM {window.part.relation.quoted} p JOIN ({labels}) f USING ({keys})
                 WHERE p.model_role = 'champion' AND f.{quote_identifier(spec["target"])} IS NOT NULL) joined) losses"""
     )[0]
     if row["n"] < policy.min_rows:
@@ -184,16 +199,11 @@ def _findings(
 def _broken_feeds(ledger: Ledger, window: Window) -> list[str]:
     """Open data incidents on what this batch was made from: its numbers may not be the world's."""
     graph = ledger.lineage.walk(str(version_node(window.features.version_id)), direction="upstream")
-    assets = {node.label.partition("@")[0] for node in graph.nodes}
-    broken = [
-        incident
-        for incident in ledger.incidents.list()
-        if incident.asset in assets and incident.kind == "data" and incident.state != "resolved"
-    ]
+    assets = sorted({node.label.partition("@")[0] for node in graph.nodes})
     return [
-        f"feed {i.asset} has an open data incident: {i.title}"
-        for i in broken
-        if ledger.reports.get(i.report_id).body.get("partition_key") == window.part.partition_key
+        f"feed {incident.asset} has an open data incident: {incident.title}"
+        for incident in ledger.incidents.open_data(assets)
+        if incident.partition_key in (None, window.part.partition_key)
     ]
 
 
@@ -203,7 +213,9 @@ def _verdict(body: dict[str, Any], policy: MonitorPolicy) -> str:
         return "unknown"
     if findings["decay"] or findings["prediction_drift"]:
         return "fail"
-    return "warn" if findings["input_drift"] else "pass"
+    if findings["input_drift"]:
+        return "warn"
+    return "unknown" if body["blind"] else "pass"
 
 
 def _record(

@@ -22,19 +22,22 @@ log = logging.getLogger(__name__)
 MLFLOW_TOPIC = "mlflow"
 
 
-def promote_model(*, ledger: Ledger, identity: RunIdentity, evaluation: int) -> Report:
+def promote_model(*, ledger: Ledger, identity: RunIdentity, model: str, evaluation: int) -> Report:
     """Decide on an evaluation report, move the aliases, and return the decision report.
 
     Promoted: the version becomes ``champion``, the old one ``previous``. Kept: the version becomes
     ``challenger`` and scores as a shadow.
 
     :param evaluation: id of the evaluation report.
-    :raises PromotionRefusedError: the report is not an evaluation.
+    :raises PromotionRefusedError: the report is not an evaluation, or one of another model.
     :raises AliasMovedError: the champion changed since the evaluation.
     """
     evidence = ledger.reports.get(evaluation)
     if evidence.kind != "evaluation" or evidence.version_id is None:
         msg = f"report {evaluation} is a {evidence.kind!r} report; a promotion needs an evaluation."
+        raise PromotionRefusedError(msg, evidence.body)
+    if evidence.asset != model:
+        msg = f"report {evaluation} evaluates {evidence.asset!r}, and {model!r} is to be promoted: hand over its own evaluation."
         raise PromotionRefusedError(msg, evidence.body)
     run = ledger.runs.begin(identity, input_digest=digest_of(evaluation=evaluation))
     version = ledger.versions.by_id(evidence.version_id)

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from airflow_dataml.core.datasets import next_manifest, schema_hash
-from airflow_dataml.core.errors import QualityGateError, StaleVersionError
+from airflow_dataml.core.errors import QualityGateError, SpecError, StaleVersionError
 from airflow_dataml.core.lineage import Edge, version_node
 from airflow_dataml.core.runs import digest_of
 
@@ -38,7 +38,8 @@ def publish_part(
     run = ledger.runs.begin(identity, input_digest=digest_of(part=staged.part_id, view=str(view)))
     with ledger.transaction():
         ledger.assets.lock(staged.asset)
-        version = ledger.versions.of_fact(run.fact(staged.asset))
+        fact = run.fact(staged.asset)
+        version = ledger.versions.of_fact(fact) or ledger.versions.bringing(staged.part_id)
         if version is None:
             version = _publish(ledger, warehouse, run, staged, view, require_check=require_check)
             log.info("Published %s: %s rows, fingerprint %s", version.ref, version.rows, version.fingerprint)
@@ -58,13 +59,17 @@ def _publish(
     require_check: bool,
 ) -> Version:
     part = ledger.versions.part(staged.part_id)
+    if part.asset != staged.asset:
+        msg = f"part {part.part_id} belongs to {part.asset!r} and was handed over as one of {staged.asset!r}."
+        raise SpecError(msg)
     parent = ledger.versions.alias(staged.asset, "current")
     if require_check:
         _gate(ledger, staged, parent)
     current = ledger.versions.manifest(parent.version_id) if parent else ()
     _same_schema(staged, part, current)
+    part = settle_profile(ledger, warehouse, part)
     manifest = next_manifest(current, part, mode=staged.mode)
-    warehouse.point_view(view, part.columns, manifest)
+    warehouse.point_view(view, part.columns, manifest, ours=shows(parent, view))
     version = ledger.versions.add(
         run=run,
         fact=run.fact(staged.asset),
@@ -78,6 +83,28 @@ def _publish(
     return version
 
 
+def shows(parent: Version | None, view: Relation) -> bool:
+    """Whether a view is the one this dataset was published as before, and so may be replaced."""
+    return parent is not None and parent.facts.get("table") == str(view)
+
+
+def settle_profile(ledger: Ledger, warehouse: Warehouse, part: Part) -> Part:
+    """Bring a part's histograms to the dataset's edges; the first published part chooses them.
+
+    A staged part is profiled on edges of its own, so a batch that is refused never decides how later
+    ones are seen.
+    """
+    grids = dict(ledger.assets.lock(part.asset)["location"].get("grids", {}))
+    own = {name: column["grid"] for name, column in part.profile["columns"].items() if column.get("grid")}
+    fresh = {name: grid for name, grid in own.items() if name not in grids}
+    if fresh:
+        ledger.assets.set_location(part.asset, {"grids": grids | fresh})
+    if all(grids.get(name, grid) == grid for name, grid in own.items()):
+        return part
+    edges = {name: (low, high) for name, (low, high) in (own | grids).items()}
+    return ledger.versions.set_profile(part.part_id, warehouse.profile(part.relation, part.columns, edges))
+
+
 def record_publication(ledger: Ledger, run: TaskRun, version: Version, manifest: tuple[Part, ...]) -> None:
     """Write what follows from a new dataset version: lineage, pointer, audit, and the end of a data incident."""
     inputs = dict.fromkeys(source for part in manifest for source in part.inputs)
@@ -86,9 +113,8 @@ def record_publication(ledger: Ledger, run: TaskRun, version: Version, manifest:
         run=run,
     )
     ledger.versions.move_alias(asset=version.asset, name="current", version_id=version.version_id, run=run)
-    for incident in ledger.incidents.list(asset=version.asset, state="new"):
-        refused = ledger.reports.get(incident.report_id).body.get("partition_key")
-        if incident.kind == "data" and refused == version.partition_key:
+    for incident in ledger.incidents.open_data([version.asset]):
+        if incident.partition_key == version.partition_key:
             ledger.incidents.resolve(
                 incident.incident_id, resolution=f"the batch came again and passed: {version.ref}"
             )

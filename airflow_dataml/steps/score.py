@@ -13,8 +13,8 @@ from airflow_dataml.core.governance import Decision
 from airflow_dataml.core.lineage import Edge, version_node
 from airflow_dataml.core.refs import AssetNaming, quote_identifier
 from airflow_dataml.core.runs import digest_of
-from airflow_dataml.steps.models import open_model
-from airflow_dataml.steps.publish import record_publication
+from airflow_dataml.steps.models import open_model, tidy
+from airflow_dataml.steps.publish import record_publication, shows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,11 +60,13 @@ def score_batch(
     digest = digest_of(dataset=version.version_id, models={r: v.version_id for r, v in roles.items()})
     run = ledger.runs.begin(identity, input_digest=digest)
     fact = run.fact(predictions)
+    folder = bench.work_dir / fact.digest
     done = ledger.versions.of_fact(fact)
     if done is not None:
+        tidy(folder)
         log.info("An earlier try published %s; kept", done.ref)
         return done
-    path = bench.work_dir / fact.digest / "batch.csv"
+    path = folder / "batch.csv"
     rows = _export(warehouse, parts, roles, key_columns, path)
     scorers = {
         role: open_model(version=v, registry=bench.registry, scorers=bench.scorers, work_dir=bench.work_dir)
@@ -77,10 +79,13 @@ def score_batch(
         part = _stage(
             ledger, warehouse, run, predictions, columns, lines, partition_key, (version, *roles.values())
         )
+        # Only now: whoever waits for the asset waits for the switch, not for the scoring.
+        ledger.assets.lock(predictions)
         if part.rows != rows * len(roles):
             msg = f"{part.rows} predictions for {rows} rows and {len(roles)} models; nothing was published."
             raise QualityGateError(msg)
         result = _publish(ledger, warehouse, run, predictions, view, part, version, roles)
+    tidy(folder)
     log.info("Scored %d rows with %s as %s", rows, ", ".join(v.ref for v in roles.values()), result.ref)
     return result
 
@@ -159,7 +164,6 @@ def _stage(
     inputs: Sequence[Version],
 ) -> Part:
     fact = run.fact(predictions)
-    ledger.assets.lock(predictions)
     relation = AssetNaming().part(fact)
     warehouse.create_table(relation, columns)
     warehouse.copy_rows(relation, [c.name for c in columns], lines, on_bytes=lambda _: None)
@@ -189,7 +193,7 @@ def _publish(
     parent = ledger.versions.alias(predictions, "current")
     current = ledger.versions.manifest(parent.version_id) if parent else ()
     manifest = next_manifest(current, part, mode="partition")
-    warehouse.point_view(view, part.columns, manifest)
+    warehouse.point_view(view, part.columns, manifest, ours=shows(parent, view))
     result = ledger.versions.add(
         run=run,
         fact=run.fact(predictions),

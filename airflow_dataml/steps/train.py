@@ -17,6 +17,7 @@ from airflow_dataml.core.registry import MetricPoint, ModelFiles
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.training import TrainingJob
 from airflow_dataml.core.windows import TrainingPlan
+from airflow_dataml.steps.models import metadata_digest, tidy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,10 +145,11 @@ def train_model(
     run = ledger.runs.begin(identity, input_digest=digest)
     fact = run.fact(spec.model)
     version = ledger.versions.of_fact(fact)
+    folder = workshop.work_dir / fact.digest
     if version is not None:
+        tidy(folder)
         log.info("An earlier try registered %s; kept", version.ref)
         return version
-    folder = workshop.work_dir / fact.digest
     rows = export_rows(
         ledger=ledger,
         warehouse=warehouse,
@@ -159,7 +161,9 @@ def train_model(
     )
     log.info("Exported %d rows of %s (%s)", rows, plan.version, ", ".join(plan.partitions))
     facts = _train_and_track(ledger, fact, plan, spec, workshop, folder)
-    return _record(ledger, run, plan, spec, facts)
+    version = _record(ledger, run, plan, spec, facts)
+    tidy(folder)
+    return version
 
 
 def _train_and_track(
@@ -224,6 +228,7 @@ def _facts(
         "spec": spec.model_dump(mode="json"),
         "training": result.to_dict() | {"artifact_dir": None},
         "artifact_digest": ModelFiles.read(artifacts).digest,
+        "metadata_digest": metadata_digest(artifacts),
         "score_cells": [[cell, count] for cell, count in sorted(cells.items())],
     }
 

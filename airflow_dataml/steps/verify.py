@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_dataml.core.datasets import next_manifest
@@ -12,11 +13,11 @@ from airflow_dataml.core.refs import AssetNaming, Relation
 from airflow_dataml.core.runs import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from airflow_dataml.core.contract import Contract
-    from airflow_dataml.core.datasets import StagedPart
+    from airflow_dataml.core.datasets import StagedPart, Version
     from airflow_dataml.core.governance import Report
     from airflow_dataml.core.ports import Ledger, Warehouse
     from airflow_dataml.core.quality import QualityEngine, QualityReport
@@ -48,27 +49,34 @@ def verify_part(
     :raises QualityGateError: the verdict blocks, and the contract says reject; the report is in the ledger.
     """
     found = {name: ledger.versions.find(ref) for name, ref in (references or {}).items()}
-    digest = digest_of(part=staged.part_id, contract=contract.digest, scope=scope)
+    parent = ledger.versions.alias(staged.asset, "current")
+    digest = digest_of(
+        part=staged.part_id,
+        contract=contract.digest,
+        scope=scope,
+        parent=parent.version_id if parent and scope == "result" else None,
+        references={name: version.version_id for name, version in found.items()},
+        variables=dict(variables or {}),
+        data_timestamp=data_timestamp,
+    )
     run = ledger.runs.begin(identity, input_digest=digest)
     report = ledger.reports.of_fact(run.fact(staged.asset), "check")
+    if report is not None and report.verdict == Verdict.ERROR:
+        run, report = ledger.runs.renew(run), None
     if report is None:
-        parent = ledger.versions.alias(staged.asset, "current") if scope == "result" else None
-        tables = {name: Relation.parse(version.facts["table"]) for name, version in found.items()}
-        relation, scratch = _relation(ledger, warehouse, staged, scope, run)
-        try:
-            with warehouse.engine_connection() as connection:
-                result = engine.verify(
-                    contract=contract,
-                    relation=relation,
-                    connection=connection,
-                    variables=dict(variables or {}),
-                    data_timestamp=data_timestamp,
-                    timeout_s=timeout_s,
-                    references=tables,
-                )
-        finally:
-            if scratch:
-                warehouse.drop_view(relation)
+        with (
+            _subject(ledger, warehouse, staged, scope, parent, run) as relation,
+            warehouse.engine_connection() as connection,
+        ):
+            result = engine.verify(
+                contract=contract,
+                relation=relation,
+                connection=connection,
+                variables=dict(variables or {}),
+                data_timestamp=data_timestamp,
+                timeout_s=timeout_s,
+                references={name: Relation.parse(version.facts["table"]) for name, version in found.items()},
+            )
         body = result.to_dict() | {
             "scope": scope,
             "parent_id": parent.version_id if parent else None,
@@ -80,17 +88,27 @@ def verify_part(
     return _judge(report, staged)
 
 
-def _relation(
-    ledger: Ledger, warehouse: Warehouse, staged: StagedPart, scope: Scope, run: TaskRun
-) -> tuple[Relation, bool]:
+@contextmanager
+def _subject(
+    ledger: Ledger,
+    warehouse: Warehouse,
+    staged: StagedPart,
+    scope: Scope,
+    parent: Version | None,
+    run: TaskRun,
+) -> Iterator[Relation]:
+    """What to look at: the part itself, or for a while a view of what readers would see."""
     part = ledger.versions.part(staged.part_id)
-    parent = ledger.versions.alias(staged.asset, "current")
     if scope == "batch" or parent is None:
-        return part.relation, False
+        yield part.relation
+        return
     manifest = next_manifest(ledger.versions.manifest(parent.version_id), part, mode=staged.mode)
     view = Relation(AssetNaming.data_schema, f"verify_{run.fact(staged.asset).digest}")
-    warehouse.point_view(view, part.columns, manifest)
-    return view, True
+    warehouse.point_view(view, part.columns, manifest, ours=True)
+    try:
+        yield view
+    finally:
+        warehouse.drop_view(view)
 
 
 def _record(
@@ -120,6 +138,7 @@ def _record(
                 severity="high",
                 title=f"batch {staged.partition_key or staged.part_id} broke its contract",
                 report_id=report.report_id,
+                partition_key=staged.partition_key,
             )
             ledger.audit.add(
                 action="refuse",

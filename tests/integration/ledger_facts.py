@@ -65,7 +65,12 @@ def _batch(ledger, number, *, verdict):
         fingerprint=Fingerprint(100, number, number), profile={"rows": 100}, partition_key=f"2013-0{number}", inputs=[],
     )  # fmt: skip
     version = ledger.versions.add(
-        run=run, fact=fact, parts=[part], columns=COLUMNS, partition_key=part.partition_key
+        run=run,
+        fact=fact,
+        parts=[part],
+        columns=COLUMNS,
+        partition_key=part.partition_key,
+        facts={"part_id": part.part_id},
     )
     report = ledger.reports.add(
         run=run, fact=fact, kind="check", verdict=verdict, part_id=part.part_id,

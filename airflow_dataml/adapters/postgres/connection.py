@@ -79,6 +79,10 @@ class Connection:
                     row_factory=dict_row,
                     connect_timeout=CONNECT_TIMEOUT_S,
                     application_name=self._application,
+                    # A lost network is noticed in a minute, not in two hours.
+                    keepalives_idle=30,
+                    keepalives_interval=10,
+                    keepalives_count=3,
                 )
             except psycopg.Error as err:
                 self._translate(err)
@@ -168,7 +172,7 @@ class Connection:
             cause = WarehouseError(
                 f"PostgreSQL at {self.target}: another try of this task was faster ({text}); a retry finds what it wrote."
             )
-        elif state.startswith("42"):
+        elif state.startswith(("42", "2B")) or (not state and type(err) is psycopg.ProgrammingError):
             cause = SpecError(f"PostgreSQL at {self.target} does not understand a statement: {text}")
         elif state.startswith(("22", "23")):
             cause = GateError(f"PostgreSQL at {self.target} refused the data: {text}")

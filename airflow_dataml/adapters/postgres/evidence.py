@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.errors import NotFoundError
 from airflow_dataml.core.governance import Incident, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from airflow_dataml.adapters.postgres.connection import Connection
     from airflow_dataml.core.refs import FactKey
@@ -19,7 +20,7 @@ SELECT r.report_id, a.name AS asset, r.kind, r.verdict, r.body, r.created_at, r.
 FROM dataml.report r JOIN dataml.asset a USING (asset_id)
 """
 _INCIDENT = """
-SELECT i.incident_id, a.name AS asset, i.kind, i.severity, i.state, i.title, i.report_id, i.opened_at,
+SELECT i.incident_id, a.name AS asset, i.kind, i.severity, i.state, i.title, i.report_id, i.opened_at, i.partition_key,
        i.resolved_at, i.resolution, i.suspects
 FROM dataml.incident i JOIN dataml.asset a USING (asset_id)
 """
@@ -51,7 +52,16 @@ class PostgresReports:
             SELECT asset_id, %s, %s, %s, %s, %s, %s, %s FROM dataml.asset WHERE name = %s
             ON CONFLICT (fact_key, kind) DO NOTHING
             """,
-            [version_id, part_id, run.run_key, str(fact), kind, verdict, Jsonb(dict(body)), fact.asset],
+            [
+                version_id,
+                part_id,
+                run.run_key,
+                str(fact),
+                kind,
+                verdict,
+                Jsonb(_finite(dict(body))),
+                fact.asset,
+            ],
         )
         return _report(self._db.one(_REPORT + "WHERE r.fact_key = %s AND r.kind = %s", [str(fact), kind]))
 
@@ -99,7 +109,7 @@ class PostgresReports:
         rows = self._db.rows(
             _REPORT
             + """WHERE a.name = %s AND (%s::bigint IS NULL OR r.version_id = %s OR r.part_id =
-                   (SELECT max(part_id) FROM dataml.version_part WHERE version_id = %s))
+                   (SELECT (facts ->> 'part_id')::bigint FROM dataml.version WHERE version_id = %s))
                  ORDER BY r.report_id DESC LIMIT %s""",
             [asset, version_id, version_id, version_id, limit],
         )
@@ -113,21 +123,39 @@ class PostgresIncidents:
         self._db = connection
 
     def open(
-        self, *, asset: str, kind: str, severity: str, title: str, report_id: int
+        self,
+        *,
+        asset: str,
+        kind: str,
+        severity: str,
+        title: str,
+        report_id: int,
+        partition_key: str | None = None,
     ) -> tuple[Incident, bool]:
-        """Open an incident, or return the open one; whether it is new."""
+        """Open an incident, or return the open one of that asset, kind and batch; whether it is new."""
         created = self._db.execute(
             """
-            INSERT INTO dataml.incident (asset_id, kind, severity, title, report_id)
-            SELECT asset_id, %s, %s, %s, %s FROM dataml.asset WHERE name = %s
-            ON CONFLICT (asset_id, kind) WHERE state <> 'resolved' DO NOTHING
+            INSERT INTO dataml.incident (asset_id, kind, severity, title, report_id, partition_key)
+            SELECT asset_id, %s, %s, %s, %s, %s FROM dataml.asset WHERE name = %s
+            ON CONFLICT (asset_id, kind, coalesce(partition_key, '')) WHERE state <> 'resolved' DO NOTHING
             """,
-            [kind, severity, title, report_id, asset],
+            [kind, severity, title, report_id, partition_key, asset],
         )
         row = self._db.one(
-            _INCIDENT + "WHERE a.name = %s AND i.kind = %s AND i.state <> 'resolved'", [asset, kind]
+            _INCIDENT
+            + "WHERE a.name = %s AND i.kind = %s AND i.state <> 'resolved' AND i.partition_key IS NOT DISTINCT FROM %s",
+            [asset, kind, partition_key],
         )
         return Incident(**row), bool(created)
+
+    def open_data(self, assets: Sequence[str]) -> Sequence[Incident]:
+        """Return every open data incident of some assets."""
+        rows = self._db.rows(
+            _INCIDENT
+            + "WHERE a.name = ANY (%s) AND i.kind = 'data' AND i.state <> 'resolved' ORDER BY i.incident_id",
+            [list(assets)],
+        )
+        return [Incident(**row) for row in rows]
 
     def resolve(self, incident_id: int, *, resolution: str) -> None:
         """Close an incident; closing it twice changes nothing."""
@@ -168,6 +196,17 @@ class PostgresAudit:
         count = self._db.scalar("SELECT count(*) FROM dataml.audit")
         broken = self._db.row("SELECT seq, reason FROM dataml.audit_broken()")
         return count, f"entry {broken['seq']}: {broken['reason']}" if broken else None
+
+
+def _finite(value: Any) -> Any:
+    """Replace numbers JSON does not know, so that evidence is kept whatever was computed."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return value
 
 
 def _report(row: dict[str, Any]) -> Report:

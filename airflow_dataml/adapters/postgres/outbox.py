@@ -50,13 +50,13 @@ class PostgresOutbox:
         sent = 0
         for _ in range(limit):
             outcome = self._deliver_one(topic, send)
-            if outcome is not True:
+            if outcome in (None, "put off"):
                 break
-            sent += 1
+            sent += outcome == "sent"
         return sent
 
-    def _deliver_one(self, topic: str, send: Callable[[Mapping[str, Any]], None]) -> bool | None:
-        """Deliver the next event: ``True`` sent, ``False`` put off, ``None`` nothing due."""
+    def _deliver_one(self, topic: str, send: Callable[[Mapping[str, Any]], None]) -> str | None:
+        """Deliver the next event: ``sent``, ``put off``, ``dead``, or ``None`` when nothing is due."""
         with self._db.transaction():
             row = self._db.row(_DUE, [topic])
             if row is None:
@@ -64,15 +64,14 @@ class PostgresOutbox:
             try:
                 send(row["payload"])
             except DataMLError as err:
-                self._put_off(row, err)
-                return False
+                return self._put_off(row, err)
             self._db.execute(
                 "UPDATE dataml.outbox SET state = 'delivered', delivered_at = clock_timestamp() WHERE outbox_id = %s",
                 [row["outbox_id"]],
             )
-        return True
+        return "sent"
 
-    def _put_off(self, row: dict[str, Any], err: DataMLError) -> None:
+    def _put_off(self, row: dict[str, Any], err: DataMLError) -> str:
         attempts = row["attempts"] + 1
         dead = attempts >= MAX_ATTEMPTS or not isinstance(err, BackendError)
         log.warning("Outbox event %s was not delivered (attempt %d): %s", row["outbox_id"], attempts, err)
@@ -82,3 +81,4 @@ class PostgresOutbox:
                WHERE outbox_id = %s""",
             [attempts, str(err)[:500], "dead" if dead else "pending", attempts, row["outbox_id"]],
         )
+        return "dead" if dead else "put off"

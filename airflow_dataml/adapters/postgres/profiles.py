@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from airflow_dataml.core.datasets import Column
     from airflow_dataml.core.refs import Relation
 
+# What a numeric column without a value looks like; it has no grid yet.
+_EMPTY: dict[str, Any] = {"min": None, "max": None, "sum": 0, "squares": 0, "grid": None, "cells": []}
+# Beyond these squares and cell numbers leave double precision.
+_FINITE = "BETWEEN -1e150 AND 1e150"
+
 
 def profile_relation(
     db: Connection, relation: Relation, columns: Sequence[Column], grids: dict[str, tuple[float, float]]
@@ -32,15 +37,17 @@ def _numeric(
 ) -> dict[str, Any]:
     name = quote_identifier(column.name)
     stats = db.one(
-        f"""SELECT count(x) AS n, min(x) AS min, max(x) AS max, coalesce(sum(x), 0) AS sum, coalesce(sum(x * x), 0) AS squares
-            FROM (SELECT {name}::double precision AS x FROM {relation.quoted} WHERE {name}::double precision BETWEEN -1e308 AND 1e308) t"""
+        f"""SELECT count(x) AS n, min(x) AS min, max(x) AS max, coalesce(sum(x), 0) AS sum, coalesce(sum(x * x) FILTER (WHERE abs(x) > 1e-150), 0) AS squares
+            FROM (SELECT {name}::double precision AS x FROM {relation.quoted} WHERE {name}::double precision {_FINITE}) t"""
     )
     if column.name not in grids and stats["n"]:
         grids[column.name] = _edges(db, relation, name)
-    low, high = grids.get(column.name, (0.0, 1.0))
+    if column.name not in grids:
+        return {"type": column.type, "nulls": rows, **_EMPTY}
+    low, high = grids[column.name]
     cells = db.rows(
         f"""SELECT width_bucket({name}::double precision, %s, %s, %s) AS cell, count(*) AS n
-            FROM {relation.quoted} WHERE {name}::double precision BETWEEN -1e308 AND 1e308 GROUP BY 1 ORDER BY 1""",
+            FROM {relation.quoted} WHERE {name}::double precision {_FINITE} GROUP BY 1 ORDER BY 1""",
         [low, high, CELLS],
     )
     return {
@@ -56,7 +63,7 @@ def _edges(db: Connection, relation: Relation, name: str) -> tuple[float, float]
     """Choose a grid wide enough for what later parts bring: the middle 99.8 %, and half as much on either side."""
     row = db.one(
         f"""SELECT percentile_disc(array[0.001, 0.999]) WITHIN GROUP (ORDER BY {name}::double precision) AS q
-            FROM {relation.quoted} WHERE {name}::double precision BETWEEN -1e308 AND 1e308"""
+            FROM {relation.quoted} WHERE {name}::double precision {_FINITE}"""
     )
     low, high = row["q"]
     margin = (high - low) / 2 or max(abs(low), 1.0)

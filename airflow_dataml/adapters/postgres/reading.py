@@ -23,14 +23,14 @@ SELECT a.name, a.kind, a.uri, a.owner, a.description, a.importance, a.tags, a.lo
        (SELECT count(*) FROM dataml.incident i WHERE i.asset_id = a.asset_id AND i.state <> 'resolved') AS incidents
 FROM dataml.asset a
 LEFT JOIN LATERAL (
-  SELECT v.version_id, v.number, v.row_count, v.created_at FROM dataml.version v
+  SELECT v.version_id, v.number, v.row_count, v.created_at, (v.facts ->> 'part_id')::bigint AS part_id FROM dataml.version v
   LEFT JOIN dataml.alias l ON l.version_id = v.version_id AND l.name IN ('current', 'champion')
   WHERE v.asset_id = a.asset_id ORDER BY l.name IS NULL, l.name = 'champion', v.number DESC LIMIT 1
 ) v ON true
 LEFT JOIN LATERAL (
   SELECT r.verdict FROM dataml.report r
   WHERE r.kind = ANY (%s) AND (r.version_id = v.version_id OR r.part_id =
-        (SELECT max(part_id) FROM dataml.version_part p WHERE p.version_id = v.version_id))
+        v.part_id)
   ORDER BY r.report_id DESC LIMIT 1
 ) judged ON true
 """
@@ -42,7 +42,7 @@ SELECT v.version_id, v.number, v.row_count AS rows, v.fingerprint, v.schema_hash
        (SELECT jsonb_object_agg(kind, verdict) FROM (
           SELECT DISTINCT ON (p.kind) p.kind, p.verdict FROM dataml.report p
           WHERE p.version_id = v.version_id OR p.part_id =
-                (SELECT max(part_id) FROM dataml.version_part x WHERE x.version_id = v.version_id)
+                (v.facts ->> 'part_id')::bigint
           ORDER BY p.kind, p.report_id DESC) newest) AS verdicts
 FROM dataml.version v JOIN dataml.asset a USING (asset_id) JOIN dataml.run r USING (run_key)
 """
@@ -136,7 +136,7 @@ class LedgerReading:
             _REPORTS
             + """WHERE a.name = %s AND (%s::text IS NULL OR r.kind = %s) AND (%s::bigint IS NULL OR r.report_id < %s)
                  AND (%s::bigint IS NULL OR r.version_id = %s OR r.part_id =
-                      (SELECT max(part_id) FROM dataml.version_part WHERE version_id = %s))
+                      (SELECT (facts ->> 'part_id')::bigint FROM dataml.version WHERE version_id = %s))
                  ORDER BY r.report_id DESC LIMIT %s""",
             [_WORST, asset, kind, kind, before, before, version_id, version_id, version_id, limit],
         )

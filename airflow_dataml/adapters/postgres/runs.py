@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_dataml.core.runs import TaskRun
@@ -10,16 +11,18 @@ if TYPE_CHECKING:
     from airflow_dataml.adapters.postgres.connection import Connection
     from airflow_dataml.core.runs import RunIdentity
 
+# A finished task, cleared by somebody, that finds other input than the try that finished it.
+_ANEW = """(r.state <> 'running' AND r.input_digest IS DISTINCT FROM excluded.input_digest
+            AND (r.max_tries IS NULL OR excluded.max_tries IS NULL OR excluded.max_tries > r.max_tries))"""
 # One statement, so that two tries of one task that overlap agree on the generation.
-_BEGIN = """
+_BEGIN = f"""
 INSERT INTO dataml.run AS r (dag_id, run_id, task_id, map_index, try_number, input_digest, partition_key,
-                             ti_id, code_version, environment)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                             ti_id, code_version, environment, max_tries)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (dag_id, run_id, task_id, map_index) DO UPDATE SET
-  generation = r.generation + (r.state <> 'running' AND r.input_digest IS DISTINCT FROM excluded.input_digest)::int,
-  state = CASE WHEN r.state <> 'running' AND r.input_digest IS DISTINCT FROM excluded.input_digest
-               THEN 'running' ELSE r.state END,
-  input_digest = CASE WHEN r.state <> 'running' THEN excluded.input_digest ELSE r.input_digest END,
+  generation = r.generation + {_ANEW}::int,
+  state = CASE WHEN {_ANEW} THEN 'running' ELSE r.state END,
+  max_tries = excluded.max_tries,
   try_number = greatest(r.try_number, excluded.try_number),
   ti_id = excluded.ti_id,
   code_version = excluded.code_version
@@ -43,13 +46,23 @@ class PostgresRuns:
             [
                 task.dag_id, task.run_id, task.task_id, task.map_index, identity.try_number, input_digest,
                 identity.partition_key, identity.ti_id, identity.code_version, Jsonb(identity.environment),
+                identity.max_tries,
             ],
         )  # fmt: skip
-        return TaskRun(row["run_key"], identity, row["generation"], row["resumed"])
+        return TaskRun(row["run_key"], identity, row["generation"], row["resumed"], input_digest)
 
     def finish(self, run: TaskRun, *, state: str = "success") -> None:
         """Record that the task reached its result."""
         self._db.execute(
-            "UPDATE dataml.run SET state = %s, ended_at = clock_timestamp() WHERE run_key = %s AND generation = %s",
-            [state, run.run_key, run.generation],
+            """UPDATE dataml.run SET state = %s, input_digest = %s, ended_at = clock_timestamp()
+               WHERE run_key = %s AND generation = %s""",
+            [state, run.input_digest, run.run_key, run.generation],
         )
+
+    def renew(self, run: TaskRun) -> TaskRun:
+        """Start the next generation, because what this one wrote says nothing."""
+        generation = self._db.scalar(
+            "UPDATE dataml.run SET generation = generation + 1, state = 'running' WHERE run_key = %s RETURNING generation",
+            [run.run_key],
+        )
+        return replace(run, generation=generation)

@@ -23,8 +23,8 @@ SELECT v.version_id, a.name AS asset, a.kind, v.number, v.fact_key, v.row_count 
 FROM dataml.version v JOIN dataml.asset a USING (asset_id)
 """
 _PART = """
-SELECT p.part_id, p.relation, s.columns, p.row_count, p.hash_xor, p.hash_total, p.partition_key, p.profile, p.inputs
-FROM dataml.part p JOIN dataml.schema_blob s USING (schema_hash)
+SELECT p.part_id, a.name AS asset, p.relation, s.columns, p.row_count, p.hash_xor, p.hash_total, p.partition_key, p.profile, p.inputs
+FROM dataml.part p JOIN dataml.asset a USING (asset_id) JOIN dataml.schema_blob s ON s.schema_hash = p.schema_hash
 """
 
 
@@ -111,11 +111,19 @@ class PostgresVersions:
         )
         return _version(row) if row else None
 
-    def bringing(self, part_id: int) -> Version:
-        """Return the version that a part was published with."""
-        return _version(
-            self._db.one(_VERSION + "WHERE v.facts -> 'part_id' = to_jsonb(%s::bigint)", [part_id])
+    def bringing(self, part_id: int) -> Version | None:
+        """Return the version that a part was published with, if it was."""
+        row = self._db.row(_VERSION + "WHERE v.facts -> 'part_id' = to_jsonb(%s::bigint)", [part_id])
+        return _version(row) if row else None
+
+    def set_profile(self, part_id: int, profile: Mapping[str, Any]) -> Part:
+        """Replace a part's profile and return the part."""
+        from psycopg.types.json import Jsonb
+
+        self._db.execute(
+            "UPDATE dataml.part SET profile = %s WHERE part_id = %s", [Jsonb(dict(profile)), part_id]
         )
+        return self.part(part_id)
 
     def manifest(self, version_id: int) -> tuple[Part, ...]:
         """Return the parts of a version in order."""
@@ -257,6 +265,7 @@ def _columns(blob: Sequence[Sequence[str]]) -> tuple[Column, ...]:
 def _part(row: Mapping[str, Any]) -> Part:
     return Part(
         part_id=row["part_id"],
+        asset=row["asset"],
         relation=Relation.parse(row["relation"]),
         columns=_columns(row["columns"]),
         fingerprint=Fingerprint(row["row_count"], int(row["hash_xor"]), int(row["hash_total"])),

@@ -27,12 +27,21 @@ SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type
 FROM pg_attribute a WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
 """
 
+# What others may do with a view, as it must be granted again on its successor.
+_RIGHTS = """
+SELECT acl.privilege_type AS privilege,
+       CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END AS grantee
+FROM pg_class c, aclexplode(c.relacl) acl WHERE c.oid = to_regclass(%s) AND acl.grantee <> c.relowner
+"""
+_LOCK_TIMEOUT_S = 30
+
 
 class PostgresWarehouse:
     """Physical side of managed datasets."""
 
     def __init__(self, connection: Connection) -> None:
         self._db = connection
+        self._bound: list[str] = []
 
     def columns(self, relation: Relation) -> tuple[Column, ...]:
         """Return a table's columns; empty when it is not there."""
@@ -77,25 +86,28 @@ class PostgresWarehouse:
         """Create a table from a query; names bound by ``bind`` resolve to exact versions.
 
         :param parameters: values for ``%(name)s``; the driver quotes them, since the server takes no
-            bound values in this statement.
+            bound values in this statement. With parameters, a per cent sign is written ``%%``.
         """
         import psycopg
 
         body = query.strip().rstrip(";")
         if parameters:
-            body = psycopg.ClientCursor(self._db.raw).mogrify(body, dict(parameters))
+            with self._db.errors():
+                body = psycopg.ClientCursor(self._db.raw).mogrify(body, dict(parameters))
         self._db.execute(f"CREATE TABLE {relation.quoted} AS {body}")
+        for name in self._bound:
+            self._db.execute(f"DROP VIEW pg_temp.{quote_identifier(name)}")
+        self._bound.clear()
 
     def bind(self, inputs: Mapping[str, Sequence[Part]]) -> None:
-        """Make unqualified names stand for exact versions until the session ends.
+        """Make unqualified names stand for exact versions in the next query.
 
         They become temporary views, which PostgreSQL finds before any other table of that name.
         """
         for name, parts in inputs.items():
             columns = [c.name for c in parts[-1].columns]
-            self._db.execute(
-                f"CREATE OR REPLACE TEMP VIEW {quote_identifier(name)} AS {self.union(parts, columns)}"
-            )
+            self._db.execute(f"CREATE TEMP VIEW {quote_identifier(name)} AS {self.union(parts, columns)}")
+            self._bound.append(name)
 
     def fingerprint(self, relation: Relation) -> Fingerprint:
         """Read every row once; see ``core.datasets.Fingerprint``."""
@@ -112,20 +124,32 @@ class PostgresWarehouse:
         """Count, describe and histogram every column (see ``core.profiles``)."""
         return profile_relation(self._db, relation, columns, grids)
 
-    def point_view(self, view: Relation, columns: Sequence[Column], parts: Sequence[Part]) -> None:
+    def point_view(
+        self, view: Relation, columns: Sequence[Column], parts: Sequence[Part], *, ours: bool
+    ) -> None:
         """Make a view show exactly these parts; the lock it takes is held until the transaction ends.
 
-        :raises SpecError: the name belongs to something that is not a view of ours.
+        :param ours: whether an existing view of that name is one we made and may replace.
+        :raises SpecError: the name belongs to a table, or to a view that somebody else made.
+        :raises LedgerError: readers kept the view busy for half a minute; a retry may find it free.
         """
         kind = self._db.scalar("SELECT relkind FROM pg_class WHERE oid = to_regclass(%s)", [view.quoted])
-        if kind not in (None, "v"):
-            msg = f"{view} is a table of its own and would be replaced: choose another name, or move it away first."
+        if kind is not None and not (kind == "v" and ours):
+            what = "a view that was not published from here" if kind == "v" else "a table of its own"
+            msg = f"{view} is {what} and would be replaced: choose another name, or move it away first."
             raise SpecError(msg)
-        names = [c.name for c in columns]
+        if self._db.scalar("SELECT to_regnamespace(%s)", [quote_identifier(view.schema)]) is None:
+            self._db.execute(f"CREATE SCHEMA {quote_identifier(view.schema)}")
+        self._db.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT_S}s'")
+        rights = []
         if kind == "v" and self.columns(view) != tuple(columns):
+            rights = self._db.rows(_RIGHTS, [view.quoted])
             self._db.execute(f"DROP VIEW {view.quoted}")
-        self._db.execute(f"CREATE SCHEMA IF NOT EXISTS {quote_identifier(view.schema)}")
+        names = [c.name for c in columns]
         self._db.execute(f"CREATE OR REPLACE VIEW {view.quoted} AS {self.union(parts, names)}")
+        for right in rights:
+            self._db.execute(f"GRANT {right['privilege']} ON {view.quoted} TO {right['grantee']}")
+        self._db.execute("SET LOCAL lock_timeout = DEFAULT")
 
     def union(self, parts: Sequence[Part], columns: Sequence[str]) -> str:
         """SQL that reads these parts."""

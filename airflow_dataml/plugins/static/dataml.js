@@ -62,11 +62,11 @@
   }
 
   // Pages newest first, more on demand.
-  function usePages(path) {
+  function usePages(path, first = "") {
     const [pages, setPages] = useState({ items: [], next: null, loading: true });
     const load = (before, signal) => {
       const joint = path.includes("?") ? "&" : "?";
-      get(before ? `${path}${joint}before=${before}` : path, signal).then(
+      get(before ? `${path}${joint}before=${before}` : `${path}${first}`, signal).then(
         (page) => setPages((old) => ({ ...(before ? old : {}), ...page, items: [...(before ? old.items : []), ...page.items] })),
         (error) => signal && signal.aborted || setPages((old) => ({ ...old, loading: false, error })),
       );
@@ -517,7 +517,7 @@
   }
 
   function Audit() {
-    const pages = usePages("audit?limit=50");
+    const pages = usePages("audit?limit=50", "&verify=true");
     return h(C.Box, null,
       h(Top, { here: "audit" }),
       h(State, { answer: pages }),

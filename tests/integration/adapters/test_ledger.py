@@ -40,6 +40,22 @@ class TestRuns:
         assert ledger.runs.begin(identity(), input_digest="b").generation == 2
         assert ledger.runs.begin(identity(), input_digest="c").generation == 2
 
+    @pytest.mark.parametrize(("allowed", "generation"), [(3, 1), (5, 2)], ids=["retry", "clear"])
+    def test_only_a_clear_raises_what_airflow_allows(
+        self, ledger: PostgresLedger, allowed: int, generation: int
+    ) -> None:
+        from dataclasses import replace
+
+        ledger.runs.finish(ledger.runs.begin(replace(identity(), max_tries=3), input_digest="a"))
+        again = ledger.runs.begin(replace(identity(), max_tries=allowed), input_digest="b")
+        assert again.generation == generation
+
+    def test_the_input_that_counts_is_that_of_the_try_that_finished(self, ledger: PostgresLedger) -> None:
+        ledger.runs.begin(identity(), input_digest="a")
+        ledger.runs.finish(ledger.runs.begin(identity(), input_digest="b"))
+        assert ledger.runs.begin(identity(), input_digest="b").generation == 1
+        assert ledger.runs.begin(identity(), input_digest="a").generation == 2
+
     def test_mapped_tasks_are_different_tasks(self, ledger: PostgresLedger) -> None:
         from dataclasses import replace
 
@@ -213,6 +229,19 @@ class TestOutbox:
         row = ledger.connection.row("SELECT state, last_error FROM dataml.outbox WHERE event_key = 'a1'")
         assert row == {"state": "dead", "last_error": "no such model"}
 
+    def test_a_dead_letter_does_not_hold_up_the_others(self, ledger: PostgresLedger) -> None:
+        self.fill(ledger)
+        sent: list[Any] = []
+
+        def send(payload: Any) -> None:
+            if payload["key"] == "a1":
+                msg = "no such model"
+                raise SpecError(msg)
+            sent.append(payload["key"])
+
+        assert ledger.outbox.deliver("t", send) == 2
+        assert sent == ["a2", "b1"]
+
 
 class TestEvidence:
     def test_a_report_is_written_once_per_fact(self, ledger: PostgresLedger) -> None:
@@ -225,6 +254,28 @@ class TestEvidence:
             run=run, fact=run.fact("rides"), kind="check", verdict="pass", body={"n": 2}
         )
         assert (again.report_id, again.verdict, again.body) == (first.report_id, "fail", {"n": 1})
+
+    def test_evidence_is_kept_even_with_numbers_json_does_not_know(self, ledger: PostgresLedger) -> None:
+        declare(ledger)
+        run = ledger.runs.begin(identity(), input_digest="a")
+        body = {"loss": float("nan"), "range": [float("inf"), 1.0]}
+        report = ledger.reports.add(run=run, fact=run.fact("rides"), kind="check", verdict="error", body=body)
+        assert report.body == {"loss": None, "range": [None, 1.0]}
+
+    def test_every_broken_batch_is_an_incident_of_its_own(self, ledger: PostgresLedger) -> None:
+        declare(ledger)
+        run = ledger.runs.begin(identity(), input_digest="a")
+        report = ledger.reports.add(run=run, fact=run.fact("rides"), kind="check", verdict="fail", body={})
+        for day in ("mon", "tue", "mon"):
+            ledger.incidents.open(
+                asset="rides",
+                kind="data",
+                severity="high",
+                title=day,
+                report_id=report.report_id,
+                partition_key=day,
+            )
+        assert [i.partition_key for i in ledger.incidents.open_data(["rides", "other"])] == ["mon", "tue"]
 
     def test_trouble_seen_again_joins_the_open_incident(self, ledger: PostgresLedger) -> None:
         declare(ledger)

@@ -158,7 +158,7 @@ def test_a_reader_role_is_enough(client_on, filled_dsn, tmp_path):
             admin.execute(f"CREATE ROLE {role} LOGIN")
         admin.execute(GRANTS.format(reader="r_reader", writer="r_writer", approver="r_approver"))
         reader = client_on(make_conninfo(filled_dsn, user="r_reader"))
-        paths = ["/assets", "/assets/rides", "/assets/rides/versions", "/assets/rides/reports", "/reports/1", "/lineage/rides", "/incidents", "/audit"]  # fmt: skip
+        paths = ["/assets", "/assets/rides", "/assets/rides/versions", "/assets/rides/reports", "/reports/1", "/lineage/rides", "/incidents", "/audit?verify=true"]  # fmt: skip
         answers = {path: reader.get(path).status_code for path in paths}
         for role in ("r_reader", "r_writer", "r_approver"):
             admin.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")

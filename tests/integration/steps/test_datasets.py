@@ -154,6 +154,71 @@ class TestPublish:
         )
         assert one.fingerprint == two.fingerprint != publish(ledger, other, run="3").fingerprint
 
+    def test_a_part_is_published_once_whoever_asks(self, ledger: PostgresLedger, tmp_path: Path) -> None:
+        staged = stage(ledger, rides_csv(tmp_path / "a.csv", SUNNY))
+        publish(ledger, staged)
+        assert publish(ledger, staged, run="another").ref == "rides@1"
+        assert read(ledger) == [1, 2, 3]
+
+    def test_a_view_that_somebody_wrote_is_not_replaced(self, ledger: PostgresLedger, tmp_path: Path) -> None:
+        ledger.connection.execute("CREATE VIEW public.rides AS SELECT 7 AS id")
+        with pytest.raises(SpecError, match="a view that was not published from here"):
+            publish(ledger, stage(ledger, rides_csv(tmp_path / "a.csv", SUNNY)))
+        assert read(ledger) == [7]
+
+    def test_rights_survive_a_change_of_schema(self, ledger: PostgresLedger, tmp_path: Path) -> None:
+        publish(ledger, stage(ledger, rides_csv(tmp_path / "a.csv", SUNNY), run="1"), run="1")
+        ledger.connection.execute("GRANT SELECT ON public.rides TO PUBLIC")
+        path = tmp_path / "b.csv"
+        path.write_text("id\n1\n")
+        staged = stage_csv(
+            ledger=ledger,
+            warehouse=ledger.warehouse,
+            identity=identity("stage", "2"),
+            target=Target("rides", "replace"),
+            path=path,
+            columns=RIDES[:1],
+        )
+        publish(ledger, staged, run="2")
+        granted = ledger.connection.scalar(
+            "SELECT has_table_privilege('pg_monitor', 'public.rides', 'SELECT')"
+        )
+        assert granted is True
+
+    def test_the_first_published_batch_chooses_the_edges_not_a_refused_one(
+        self, ledger: PostgresLedger, tmp_path: Path
+    ) -> None:
+        stage(ledger, rides_csv(tmp_path / "wrong.csv", [(1, "bike", 0.005)]), run="wrong")
+        rows = [(i, "bike", 500 + i % 50) for i in range(1000)]
+        version = publish(ledger, stage(ledger, rides_csv(tmp_path / "a.csv", rows), run="1"), run="1")
+        [part] = ledger.versions.manifest(version.version_id)
+        low, high = part.profile["columns"]["km"]["grid"]
+        assert low < 500
+        assert high > 549
+        late = stage(ledger, rides_csv(tmp_path / "b.csv", [(9, "car", 520)]), run="2")
+        publish(ledger, late, run="2")
+        grids = {
+            tuple(p.profile["columns"]["km"]["grid"]) for p in ledger.versions.manifest(version.version_id)
+        }
+        assert grids == {(low, high)}
+
+    def test_a_batch_staged_before_the_edges_were_chosen_takes_them_over(
+        self, ledger: PostgresLedger, tmp_path: Path
+    ) -> None:
+        early = stage(ledger, rides_csv(tmp_path / "a.csv", [(1, "bike", 3), (2, "bike", 4)]), run="1")
+        publish(ledger, stage(ledger, rides_csv(tmp_path / "b.csv", [(9, "car", 100)]), run="2"), run="2")
+        version = publish(ledger, early, run="1")
+        grids = {
+            tuple(p.profile["columns"]["km"]["grid"]) for p in ledger.versions.manifest(version.version_id)
+        }
+        assert len(grids) == 1
+
+    def test_values_near_the_ends_of_double_precision_do_no_harm(
+        self, ledger: PostgresLedger, tmp_path: Path
+    ) -> None:
+        rows = [(1, "bike", "1e-200"), (2, "bike", "1e200"), (3, "bike", "NaN"), (4, "bike", "-Infinity")]
+        assert stage(ledger, rides_csv(tmp_path / "a.csv", rows)).rows == 4
+
     def test_a_batch_nobody_checked_is_refused(self, ledger: PostgresLedger, tmp_path: Path) -> None:
         staged = stage(ledger, rides_csv(tmp_path / "a.csv", SUNNY))
         with pytest.raises(QualityGateError, match="never checked"):
@@ -265,8 +330,9 @@ class TestTransform:
             ("SELECT nothing FROM rides", SpecError, "nothing"),
             ("SELEC 1", SpecError, "syntax error"),
             ("SELECT * FROM rides WHERE false", QualityGateError, "has no row"),
+            ("SELECT * FROM rides WHERE kind LIKE 'b%'", SpecError, "%"),
         ],
-        ids=["unknown column", "typo", "no rows"],
+        ids=["unknown column", "typo", "no rows", "lonely per cent"],
     )
     def test_a_bad_query_leaves_nothing_behind(
         self, ledger: PostgresLedger, query: str, error: type[Exception], words: str
@@ -276,6 +342,11 @@ class TestTransform:
         with pytest.raises(error, match=words):
             self.transform(ledger, query)
         assert state(ledger) == before
+
+    def test_a_name_stands_for_a_version_in_its_own_query_alone(self, ledger: PostgresLedger) -> None:
+        self.transform(ledger, "SELECT * FROM rides", run="a", rides="rides@1")
+        version = self.transform(ledger, "SELECT * FROM public.rides", run="b", rides="rides@1")
+        assert version.rows == 4
 
     def test_an_unknown_input_gets_a_hint(self, ledger: PostgresLedger) -> None:
         with pytest.raises(NotFoundError, match="Did you mean 'rides'"):
@@ -334,3 +405,31 @@ def test_batches_of_one_dataset_load_side_by_side(
         thread.join()
     assert len(read(ledger)) == 300
     assert [v.number for v in ledger.versions.list("rides")] == [6, 5, 4, 3, 2, 1]
+
+
+def test_the_writer_role_can_do_what_workers_do(ledger_dsn: str, tmp_path: Path) -> None:
+    from airflow_dataml.adapters.postgres.connection import Connection
+    from airflow_dataml.adapters.postgres.ledger import PostgresLedger as Ledger
+    from airflow_dataml.adapters.postgres.migrate import GRANTS
+
+    roles = {name: f"dataml_{name}_at_work" for name in ("reader", "writer", "approver")}
+    with Connection(ledger_dsn) as admin:
+        for role in roles.values():
+            admin.execute(f'CREATE ROLE "{role}" LOGIN')
+        admin.execute(GRANTS.format(**roles))
+        try:
+            with Ledger.connect(f"{ledger_dsn} user={roles['writer']}") as ledger:
+                declare(ledger)
+                for run in ("1", "2"):
+                    publish(
+                        ledger, stage(ledger, rides_csv(tmp_path / f"{run}.csv", SUNNY), run=run), run=run
+                    )
+                run = ledger.runs.begin(identity("alias"), input_digest="x")
+                ledger.versions.move_alias(asset="rides", name="current", version_id=None, run=run)
+                assert len(read(ledger)) == 6
+                with pytest.raises(SpecError, match="permission denied"):
+                    ledger.connection.execute("UPDATE dataml.report SET verdict = 'pass'")
+        finally:
+            for role in roles.values():
+                admin.execute(f'DROP OWNED BY "{role}" CASCADE')
+                admin.execute(f'DROP ROLE "{role}"')

@@ -109,7 +109,10 @@ class Deployment:
 
     def promote(self, run: str, evaluation: Report) -> Report:
         return promote_model(
-            ledger=self.ledger, identity=identity("promote", run), evaluation=evaluation.report_id
+            ledger=self.ledger,
+            identity=identity("promote", run),
+            model="ride_late",
+            evaluation=evaluation.report_id,
         )
 
     def first_champion(self) -> Version:
@@ -184,9 +187,8 @@ class TestPlan:
     def test_the_holdout_is_later_than_every_training_row(self, make: Any) -> None:
         deployment = make(GOOD)
         deployment.first_champion()
-        trained = (deployment.trainer.trained[0].data).read_text().count("\n") - 1
         # All of January and the first half of February.
-        assert 2900 <= trained <= 3000
+        assert 2900 <= deployment.trainer.rows[0] <= 3000
 
 
 class TestPromote:
@@ -248,6 +250,36 @@ class TestPromote:
             PromotionRefusedError, match="is a 'training' report; a promotion needs an evaluation"
         ):
             deployment.promote("x", training)
+
+    def test_the_evaluation_of_another_model_promotes_nothing(self, make: Any) -> None:
+        deployment = make(GOOD)
+        for month in (1, 2):
+            deployment.ingest(month)
+        version = deployment.train("first", deployment.plan())
+        evaluation = deployment.evaluate("first", version.ref)
+        with pytest.raises(
+            PromotionRefusedError, match="evaluates 'ride_late', and 'other' is to be promoted"
+        ):
+            promote_model(
+                ledger=deployment.ledger,
+                identity=identity("p"),
+                model="other",
+                evaluation=evaluation.report_id,
+            )
+
+    def test_after_the_champion_moved_another_evaluation_heals(self, make: Any) -> None:
+        deployment = make(POOR, POOR, GOOD)
+        deployment.first_champion()
+        second, _ = deployment.challenge()
+        run = deployment.ledger.runs.begin(identity("by hand"), input_digest="x")
+        deployment.ledger.versions.move_alias(
+            asset="ride_late", name="champion", version_id=second.version_id, run=run
+        )
+        plan = TrainingPlan.from_dict(second.facts["plan"])
+        third = deployment.train("third", plan)
+        evaluation = deployment.evaluate("third", third.ref)
+        assert evaluation.body["champion_ref"] == second.ref
+        assert deployment.promote("third", evaluation).body["action"] == "promote"
 
     def test_the_registry_follows_through_the_outbox_even_after_an_outage(self, make: Any) -> None:
         deployment = make(GOOD)

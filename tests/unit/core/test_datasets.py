@@ -20,7 +20,12 @@ FINGERPRINTS = st.builds(
 
 def part(number: int, key: str | None = None) -> Part:
     return Part(
-        number, Relation("dataml_data", f"p{number}"), (Column("id", "integer"),), Fingerprint(1, 1, 1), key
+        number,
+        "rides",
+        Relation("dataml_data", f"p{number}"),
+        (Column("id", "integer"),),
+        Fingerprint(1, 1, 1),
+        key,
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from airflow_dataml.core.monitoring import (
     MonitorPolicy,
     RetrainPolicy,
+    blind_columns,
     column_shifts,
     decayed,
     decide_retrain,
@@ -58,6 +59,27 @@ class TestColumnShifts:
 
     def test_a_new_category_that_takes_over_is_drift(self) -> None:
         assert drifted(categories(a=5000, b=5000), categories(a=3000, c=7000))["values"]
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [({500: 10_000}, {900: 10_000}), ({10: 300, 11: 9500, 12: 200}, {10: 6000, 11: 3800, 12: 200})],
+        ids=["a constant that changes", "mass that leaves one value"],
+    )
+    def test_heavy_values_are_seen(self, before: dict[int, int], after: dict[int, int]) -> None:
+        sides = [
+            {
+                "rows": 10_000,
+                "columns": {"x": {"nulls": 0, "grid": [0.0, 1.0], "cells": [list(c) for c in side.items()]}},
+            }
+            for side in (before, after)
+        ]
+        assert drifted(*sides)["values"]
+
+    def test_a_histogram_that_cannot_see_says_so(self) -> None:
+        inside = profile([0.0] * 1000)
+        outside = profile([50.0] * 1000)
+        assert blind_columns(inside, outside, columns=["x"]) == ("x",)
+        assert blind_columns(inside, inside, columns=["x"]) == ()
 
     def test_a_quarter_of_quiet_days_is_quiet(self, normal: Any) -> None:
         reference = profile(normal())

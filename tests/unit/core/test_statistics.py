@@ -61,17 +61,23 @@ class TestBins:
     def test_shares_are_about_equal_and_nothing_is_lost(self) -> None:
         cells = [[i, 1 + i % 7] for i in range(500)]
         edges = equal_share_bins(cells, bins=20)
-        counts = count_into(cells, edges)
+        counts = count_into(cells, edges, lowest=0)
         assert sum(counts) == sum(n for _, n in cells)
-        assert max(counts) <= 2 * min(counts)
+        assert max(counts) <= 2 * min(counts[1:-2])
+        assert counts[0] == counts[-1] == 0
 
     def test_a_value_that_holds_most_rows_has_a_bin_alone(self) -> None:
-        edges = equal_share_bins([[5, 1000], [6, 10], [7, 10]], bins=20)
-        assert edges[0] == 5
-        assert count_into([[5, 1000], [6, 10], [7, 10]], edges)[0] == 1000
+        cells = [[4, 30], [5, 950], [6, 20]]
+        edges = equal_share_bins(cells, bins=20)
+        assert edges == [4, 5, 6]
+        assert count_into(cells, edges, lowest=4) == [0, 30, 950, 20, 0]
 
     def test_what_was_never_seen_falls_into_the_outer_bins(self) -> None:
-        assert count_into([[0, 3], [9, 4]], [2, 5]) == [3, 4]
+        assert count_into([[0, 3], [9, 4]], [2, 5], lowest=1) == [3, 0, 0, 4]
+
+    def test_a_constant_has_one_bin_and_two_neighbours(self) -> None:
+        edges = equal_share_bins([[500, 10_000]], bins=20)
+        assert count_into([[900, 10_000]], edges, lowest=500) == [0, 0, 10_000]
 
 
 class TestIntervals:

@@ -29,6 +29,7 @@ CREATE TABLE dataml.run (
   generation   int NOT NULL DEFAULT 1,
   try_number   int NOT NULL DEFAULT 1,
   input_digest text,
+  max_tries    int,
   partition_key text,
   ti_id        text,
   code_version text,
@@ -77,6 +78,8 @@ CREATE TABLE dataml.version (
   created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
   UNIQUE (asset_id, number)
 );
+
+CREATE INDEX ON dataml.version ((facts -> 'part_id'));
 
 CREATE TABLE dataml.version_part (
   version_id bigint NOT NULL REFERENCES dataml.version,
@@ -150,14 +153,16 @@ CREATE TABLE dataml.incident (
   severity    text NOT NULL CHECK (severity IN ('low', 'medium', 'high')),
   state       text NOT NULL DEFAULT 'new' CHECK (state IN ('new', 'acknowledged', 'assigned', 'resolved')),
   title       text NOT NULL,
+  partition_key text,
   report_id   bigint NOT NULL REFERENCES dataml.report,
   suspects    jsonb NOT NULL DEFAULT '[]',
   opened_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
   resolved_at timestamptz,
   resolution  text
 );
--- The same trouble seen again joins the incident that is already open.
-CREATE UNIQUE INDEX incident_open ON dataml.incident (asset_id, kind) WHERE state <> 'resolved';
+-- The same trouble seen again joins the incident that is already open; a broken batch is a trouble of its own.
+CREATE UNIQUE INDEX incident_open ON dataml.incident (asset_id, kind, coalesce(partition_key, ''))
+  WHERE state <> 'resolved';
 
 CREATE TABLE dataml.outbox (
   outbox_id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
