@@ -7,7 +7,7 @@ import pytest
 pytestmark = pytest.mark.integration
 DEAD = "postgresql://u:hunter2@127.0.0.1:1/nothing"
 ROUTES = [
-    "/assets", "/assets/{name:path}", "/assets/{name:path}/reports", "/assets/{name:path}/versions", "/audit?verify=true", "/incidents",
+    "/assets", "/assets/{name:path}", "/assets/{name:path}/reports", "/assets/{name:path}/versions", "/audit", "/incidents",
     "/lineage/{name}", "/reports/{report_id}", "/static/dataml.js",
 ]  # fmt: skip
 
