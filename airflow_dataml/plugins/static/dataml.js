@@ -426,7 +426,12 @@
       const bend = Math.max(30, Math.abs(x2 - x1) / 2);
       return `M${x1},${y1} C${x1 + bend},${y1} ${x2 - bend},${y2} ${x2},${y2}`;
     };
-    return h(C.Box, { overflow: "auto", maxH: "36rem", borderWidth: "1px", borderColor: "border", borderRadius: "md", p: 2 },
+    const middle = spots.find((spot) => spot.node.column === 0);
+    // A wide graph opens where its question was asked.
+    const show = (box) => {
+      if (box && middle) box.scrollLeft = middle.x + BOX.width + 24 - box.clientWidth;
+    };
+    return h(C.Box, { ref: show, overflow: "auto", maxH: "36rem", borderWidth: "1px", borderColor: "border", borderRadius: "md", p: 2 },
       h("svg", { width, height, role: "img", "aria-label": "Lineage graph" },
         graph.edges.map((edge) => h("path", { key: edge.join(" "), d: curve(edge), fill: "none", stroke: line, strokeWidth: 1.5 },
           h("title", null, edge[2]))),
