@@ -17,7 +17,7 @@ PUBLIC = {
     "hooks.mlflow": ["MlflowHook"],
     "links": ["LedgerLink", "asset_path"],
     "notifications.incidents": ["IncidentNotifier"],
-    "operators.base": ["DataMLOperator", "event_facts", "ref_of", "register", "view_of"],
+    "operators.base": ["DataMLOperator", "event_facts", "ref_of", "register", "staged_for", "view_of"],
     "operators.bench": ["bench"],
     "operators.datasets": ["DatasetPublishOperator", "DatasetStageOperator", "DatasetTransformOperator"],
     "operators.evaluation": ["ModelEvaluateOperator"],
