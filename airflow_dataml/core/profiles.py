@@ -18,6 +18,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.errors import SpecError
+from airflow_dataml.core.extras import load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +92,7 @@ def cells_of(values: Any, *, low: float, high: float) -> Counter[int]:
     >>> sorted(cells_of([0.0, 0.5, 1.0, -3.0], low=0.0, high=1.0).items())
     [(0, 1), (1, 1), (513, 1), (1025, 1)]
     """
-    import numpy as np
+    np = load("numpy", extra="monitoring")
 
     position = np.floor((np.asarray(values, dtype=float) - low) / (high - low) * CELLS) + 1
     cells, counts = np.unique(np.clip(position, 0, CELLS + 1).astype(int), return_counts=True)

@@ -11,8 +11,12 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataml.core.extras import load
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_EXTRA = "monitoring"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +75,14 @@ def shift_test(reference: Sequence[float], current: Sequence[float], *, toleranc
     >>> shift_test([5000, 5000], [2000, 8000], tolerance=0.1).p_value < 1e-6
     True
     """
-    from scipy.stats import chi2, ncx2
+    stats = load("scipy.stats", extra=_EXTRA)
 
     value = psi(reference, current)
     bins = len(reference)
     if bins < 2:
         return ShiftTest(value, 1.0, bins)
     scale = 1 / max(sum(reference), 1) + 1 / max(sum(current), 1)
-    law = ncx2(bins - 1, tolerance / scale) if tolerance > 0 else chi2(bins - 1)
+    law = stats.ncx2(bins - 1, tolerance / scale) if tolerance > 0 else stats.chi2(bins - 1)
     return ShiftTest(value, float(law.sf(value / scale)), bins)
 
 
@@ -146,7 +150,7 @@ def log_losses(labels: Any, scores: Any) -> Any:
     >>> [round(float(x), 4) for x in log_losses([1, 0], [0.9, 0.9])]
     [0.1054, 2.3026]
     """
-    import numpy as np
+    np = load("numpy", extra=_EXTRA)
 
     labels, scores = np.asarray(labels, dtype=float), np.clip(np.asarray(scores, dtype=float), 1e-7, 1 - 1e-7)
     return -(labels * np.log(scores) + (1 - labels) * np.log1p(-scores))
@@ -158,7 +162,7 @@ def squared_errors(labels: Any, scores: Any) -> Any:
     >>> squared_errors([1.0], [3.0]).tolist()
     [4.0]
     """
-    import numpy as np
+    np = load("numpy", extra=_EXTRA)
 
     return (np.asarray(labels, dtype=float) - np.asarray(scores, dtype=float)) ** 2
 
@@ -169,14 +173,14 @@ def roc_auc(labels: Any, scores: Any) -> float | None:
     >>> roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
     0.75
     """
-    import numpy as np
-    from scipy.stats import rankdata
+    np = load("numpy", extra=_EXTRA)
+    stats = load("scipy.stats", extra=_EXTRA)
 
     labels = np.asarray(labels, dtype=bool)
     positive, negative = int(labels.sum()), int((~labels).sum())
     if not positive or not negative:
         return None
-    ranks = rankdata(scores)
+    ranks = stats.rankdata(scores)
     return float((ranks[labels].sum() - positive * (positive + 1) / 2) / (positive * negative))
 
 
@@ -187,11 +191,11 @@ def mean_interval(n: int, total: float, squares: float, *, level: float) -> Inte
     >>> round(interval.low, 3), round(interval.high, 3)
     (0.402, 0.598)
     """
-    from scipy.stats import norm
+    stats = load("scipy.stats", extra=_EXTRA)
 
     estimate = total / n
     variance = max(squares - n * estimate**2, 0.0) / max(n - 1, 1)
-    half = float(norm.ppf((1 + level) / 2)) * math.sqrt(variance / n)
+    half = float(stats.norm.ppf((1 + level) / 2)) * math.sqrt(variance / n)
     return Interval(estimate, estimate - half, estimate + half, level, n)
 
 
@@ -205,7 +209,7 @@ def bootstrap_mean(values: Any, *, level: float = 0.95, resamples: int = 2000, s
     >>> bootstrap_mean([1.0, 1.0, 1.0]).low
     1.0
     """
-    import numpy as np
+    np = load("numpy", extra=_EXTRA)
 
     values = np.asarray(values, dtype=float)
     n = len(values)
