@@ -109,6 +109,18 @@ def test_a_failed_task_becomes_one_incident(world: World) -> None:
     assert report.body == {"error": "OSError", "message": "no route", "partition_key": "2026-01"}
 
 
+def test_a_failure_callback_does_not_make_the_task_new(world: World) -> None:
+    """A worker lost after its commit: the callback runs, somebody clears the task, nothing is published twice."""
+    ingest(world)
+    IncidentNotifier(dataset="rides").notify(
+        context("publish", run_id="2026-01") | {"exception": OSError("lost")}
+    )
+    operators = {operator.task_id: operator for operator, _ in world.ingest(1)}
+    run(operators["publish"], run_id="2026-01", partition_key="2026-01", try_number=2)
+    with world.ledger() as ledger:
+        assert [v.ref for v in ledger.versions.list("rides")] == ["rides@1"]
+
+
 class TestDecorator:
     def operator(self, answer: Any) -> Any:
         with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
