@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import redact
 from airflow.sdk import BaseNotifier
 
 from airflow_dataml import config
-from airflow_dataml.core.refs import TaskKey
-from airflow_dataml.core.runs import RunIdentity, digest_of
+from airflow_dataml.core.runs import digest_of
 from airflow_dataml.hooks.ledger import DataMLHook
+from airflow_dataml.operators.base import identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,17 +47,7 @@ class IncidentNotifier(BaseNotifier):
 
     def notify(self, context: Context) -> None:
         """Write the report and open the incident; the same failure twice is one."""
-        ti: Any = context["ti"]
-        identity = RunIdentity(
-            task=TaskKey(
-                ti.dag_id,
-                ti.run_id,
-                f"{ti.task_id}.failure",
-                ti.map_index if ti.map_index is not None else -1,
-            ),
-            try_number=ti.try_number,
-            partition_key=getattr(context.get("dag_run"), "partition_key", None),
-        )
+        identity = identity_of(context, suffix=".failure")
         error = context.get("exception")
         body = {
             "error": type(error).__name__ if error else "unknown",

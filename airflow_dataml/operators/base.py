@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import BaseOperator
+from pydantic import BaseModel, ValidationError
 
 from airflow_dataml import config
 from airflow_dataml.assets import facts_of
 from airflow_dataml.core.datasets import StagedPart
-from airflow_dataml.core.errors import SpecError
+from airflow_dataml.core.errors import PolicyError, SpecError
 from airflow_dataml.core.refs import Relation, TaskKey
 from airflow_dataml.core.runs import RunIdentity
 from airflow_dataml.hooks.ledger import DataMLHook
@@ -18,12 +19,15 @@ from airflow_dataml.links import LINK_KEY, LedgerLink, asset_path
 from airflow_dataml.retries import RETRY_POLICY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from airflow.sdk import Asset
     from airflow.sdk.definitions.context import Context
 
     from airflow_dataml.adapters.postgres.ledger import PostgresLedger
+
+
+Authored = TypeVar("Authored", bound=BaseModel)
 
 
 class DataMLOperator(BaseOperator):
@@ -57,16 +61,7 @@ class DataMLOperator(BaseOperator):
 
     def identity(self, context: Context) -> RunIdentity:
         """Return who is writing, as Airflow says."""
-        ti, dag_run = context["ti"], context["dag_run"]
-        key = TaskKey(ti.dag_id, ti.run_id, ti.task_id, ti.map_index if ti.map_index is not None else -1)
-        return RunIdentity(
-            task=key,
-            try_number=ti.try_number,
-            partition_key=getattr(dag_run, "partition_key", None),
-            ti_id=str(ti.id),
-            max_tries=getattr(ti, "max_tries", None),
-            code_version=getattr(dag_run, "bundle_version", None),
-        )
+        return identity_of(context)
 
     def partition_key_of(self, context: Context, given: str | None) -> str | None:
         """Return the batch this run is about: what was given, else the run's own partition key."""
@@ -85,6 +80,38 @@ class DataMLOperator(BaseOperator):
     ) -> None:
         """Point the task's link at what it is about, so that a failed task has one too; then at what it wrote."""
         context["ti"].xcom_push(key=LINK_KEY, value=asset_path(name, version=version, report=report))
+
+
+def identity_of(context: Context, *, suffix: str = "") -> RunIdentity:
+    """Return who is writing, as Airflow says.
+
+    :param suffix: set apart what is written about a task from what the task itself writes.
+    """
+    ti: Any = context["ti"]
+    dag_run = context.get("dag_run")
+    map_index = ti.map_index if ti.map_index is not None else -1
+    return RunIdentity(
+        task=TaskKey(ti.dag_id, ti.run_id, ti.task_id + suffix, map_index),
+        try_number=ti.try_number,
+        partition_key=getattr(dag_run, "partition_key", None),
+        ti_id=str(ti.id),
+        max_tries=getattr(ti, "max_tries", None),
+        code_version=getattr(dag_run, "bundle_version", None),
+    )
+
+
+def authored(kind: type[Authored], value: Authored | Mapping[str, Any] | None) -> Authored:
+    """Return a policy or window as it was written in the DAG: an instance, its fields, or nothing for the defaults.
+
+    :raises PolicyError: a field is unknown or out of bounds.
+    """
+    if isinstance(value, kind):
+        return value
+    try:
+        return kind.model_validate(value or {})
+    except ValidationError as err:
+        msg = f"{kind.__name__} was written as {value!r}: {err}"
+        raise PolicyError(msg) from err
 
 
 def register(ledger: PostgresLedger, asset: Asset) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.evaluation import PromotionPolicy
-from airflow_dataml.operators.base import DataMLOperator
+from airflow_dataml.operators.base import DataMLOperator, authored
 from airflow_dataml.operators.bench import bench
 from airflow_dataml.steps.evaluate import evaluate_model
 
@@ -44,11 +44,7 @@ class ModelEvaluateOperator(DataMLOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Evaluate and return the report's id and verdict."""
         self.link(context, str(self.challenger).partition("@")[0])
-        policy = (
-            self.policy
-            if isinstance(self.policy, PromotionPolicy)
-            else PromotionPolicy.model_validate(self.policy or {})
-        )
+        policy = authored(PromotionPolicy, self.policy)
         with self.ledger() as ledger:
             report = evaluate_model(
                 ledger=ledger,

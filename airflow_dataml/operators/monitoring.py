@@ -8,7 +8,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_dataml.assets import retrain
 from airflow_dataml.core.monitoring import MonitorPolicy, RetrainPolicy
-from airflow_dataml.operators.base import DataMLOperator, ref_of
+from airflow_dataml.operators.base import DataMLOperator, authored, ref_of
 from airflow_dataml.steps.decide import decide_after_monitor
 from airflow_dataml.steps.observe import observe_batch
 
@@ -54,11 +54,7 @@ class ModelMonitorOperator(DataMLOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Observe the batch and return the report's id and verdict."""
         self.link(context, self.model.name)
-        policy = (
-            self.policy
-            if isinstance(self.policy, MonitorPolicy)
-            else MonitorPolicy.model_validate(self.policy or {})
-        )
+        policy = authored(MonitorPolicy, self.policy)
         key = self.require_partition_key(context, self.partition_key)
         with self.ledger() as ledger:
             report = observe_batch(
@@ -105,11 +101,7 @@ class RetrainDecideOperator(DataMLOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Decide and return the decision."""
         self.link(context, self.model.name)
-        policy = (
-            self.policy
-            if isinstance(self.policy, RetrainPolicy)
-            else RetrainPolicy.model_validate(self.policy or {})
-        )
+        policy = authored(RetrainPolicy, self.policy)
         with self.ledger() as ledger:
             report = decide_after_monitor(
                 ledger=ledger, identity=self.identity(context), monitor=int(self.monitor), policy=policy

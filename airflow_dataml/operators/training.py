@@ -12,7 +12,7 @@ from airflow_dataml.core.governance import Decision
 from airflow_dataml.core.training import TrainingSpec
 from airflow_dataml.core.windows import DataWindow, TrainingPlan
 from airflow_dataml.hooks.mlflow import MlflowHook
-from airflow_dataml.operators.base import DataMLOperator, ref_of, register
+from airflow_dataml.operators.base import DataMLOperator, authored, ref_of, register
 from airflow_dataml.steps.train import Workshop, plan_training, train_model
 
 if TYPE_CHECKING:
@@ -56,9 +56,7 @@ class TrainingPlanOperator(DataMLOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the plan."""
         self.link(context, self.model.name)
-        window = (
-            self.window if isinstance(self.window, DataWindow) else DataWindow.model_validate(self.window)
-        )
+        window = authored(DataWindow, self.window)
         with self.ledger() as ledger:
             register(ledger, self.model)
             plan = plan_training(

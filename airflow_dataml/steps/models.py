@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import shutil
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from airflow_dataml.core.datasets import Version
     from airflow_dataml.core.ports import Scorer, ScorerLoader
     from airflow_dataml.core.registry import ModelRegistry
-
-log = logging.getLogger(__name__)
 
 
 def tidy(folder: Path) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.datasets import next_manifest, schema_hash
 from airflow_dataml.core.errors import QualityGateError, SpecError, StaleVersionError
 from airflow_dataml.core.lineage import Edge, version_node
+from airflow_dataml.core.quality import Verdict
 from airflow_dataml.core.runs import digest_of
 
 if TYPE_CHECKING:
-    from airflow_dataml.core.datasets import Part, StagedPart, Version
+    from collections.abc import Mapping
+
+    from airflow_dataml.core.datasets import Part, StagedPart, Version, WriteMode
     from airflow_dataml.core.ports import Ledger, Warehouse
     from airflow_dataml.core.refs import Relation
     from airflow_dataml.core.runs import RunIdentity, TaskRun
@@ -68,24 +71,42 @@ def _publish(
     current = ledger.versions.manifest(parent.version_id) if parent else ()
     _same_schema(staged, part, current)
     part = settle_profile(ledger, warehouse, part)
-    manifest = next_manifest(current, part, mode=staged.mode)
-    warehouse.point_view(view, part.columns, manifest, ours=shows(parent, view))
+    facts = {"mode": staged.mode}
+    return switch(ledger, warehouse, run, part, parent, view=view, mode=staged.mode, facts=facts)
+
+
+def switch(
+    ledger: Ledger,
+    warehouse: Warehouse,
+    run: TaskRun,
+    part: Part,
+    parent: Version | None,
+    *,
+    view: Relation,
+    mode: WriteMode,
+    facts: Mapping[str, Any],
+) -> Version:
+    """Make a part current: view, version, lineage, alias and audit; the caller holds the asset's lock.
+
+    :param parent: the version that is current now.
+    :param facts: what the new version should know besides its table, its part and the batch's rows.
+    """
+    current = ledger.versions.manifest(parent.version_id) if parent else ()
+    manifest = next_manifest(current, part, mode=mode)
+    # Only the view this dataset was published as before may be replaced.
+    ours = parent is not None and parent.facts.get("table") == str(view)
+    warehouse.point_view(view, part.columns, manifest, ours=ours)
     version = ledger.versions.add(
         run=run,
-        fact=run.fact(staged.asset),
+        fact=run.fact(part.asset),
         parts=manifest,
         columns=part.columns,
         parent_id=parent.version_id if parent else None,
-        partition_key=staged.partition_key,
-        facts={"table": str(view), "mode": staged.mode, "part_id": part.part_id, "batch_rows": part.rows},
+        partition_key=part.partition_key,
+        facts={"table": str(view), "part_id": part.part_id, "batch_rows": part.rows, **facts},
     )
-    record_publication(ledger, run, version, manifest)
+    _record_publication(ledger, run, version, manifest)
     return version
-
-
-def shows(parent: Version | None, view: Relation) -> bool:
-    """Whether a view is the one this dataset was published as before, and so may be replaced."""
-    return parent is not None and parent.facts.get("table") == str(view)
 
 
 def settle_profile(ledger: Ledger, warehouse: Warehouse, part: Part) -> Part:
@@ -105,7 +126,7 @@ def settle_profile(ledger: Ledger, warehouse: Warehouse, part: Part) -> Part:
     return ledger.versions.set_profile(part.part_id, warehouse.profile(part.relation, part.columns, edges))
 
 
-def record_publication(ledger: Ledger, run: TaskRun, version: Version, manifest: tuple[Part, ...]) -> None:
+def _record_publication(ledger: Ledger, run: TaskRun, version: Version, manifest: tuple[Part, ...]) -> None:
     """Write what follows from a new dataset version: lineage, pointer, audit, and the end of a data incident."""
     inputs = dict.fromkeys(source for part in manifest for source in part.inputs)
     ledger.lineage.add(
@@ -135,7 +156,7 @@ def _gate(ledger: Ledger, staged: StagedPart, parent: Version | None) -> None:
     if report is None:
         msg = f"the staged batch of {staged.asset!r} was never checked, so it is not published: run a quality check on it first."
         raise QualityGateError(msg)
-    if report.verdict not in ("pass", "warn"):
+    if Verdict(report.verdict).blocks:
         msg = f"the staged batch of {staged.asset!r} was refused (report {report.report_id}, verdict {report.verdict}); it is not published."
         raise QualityGateError(msg, report.body)
     checked_on = report.body.get("parent_id")

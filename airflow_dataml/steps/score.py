@@ -7,14 +7,14 @@ import io
 import logging
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataml.core.datasets import Column, next_manifest
+from airflow_dataml.core.datasets import Column
 from airflow_dataml.core.errors import NotFoundError, QualityGateError, SpecError
 from airflow_dataml.core.governance import Decision
 from airflow_dataml.core.lineage import Edge, version_node
 from airflow_dataml.core.refs import AssetNaming, quote_identifier
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.steps.models import open_model, tidy
-from airflow_dataml.steps.publish import record_publication, shows
+from airflow_dataml.steps.publish import switch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -190,26 +190,12 @@ def _publish(
     version: Version,
     roles: dict[str, Version],
 ) -> Version:
+    facts = {
+        "features": version.version_id,
+        "models": {role: v.version_id for role, v in roles.items()},
+    }
     parent = ledger.versions.alias(predictions, "current")
-    current = ledger.versions.manifest(parent.version_id) if parent else ()
-    manifest = next_manifest(current, part, mode="partition")
-    warehouse.point_view(view, part.columns, manifest, ours=shows(parent, view))
-    result = ledger.versions.add(
-        run=run,
-        fact=run.fact(predictions),
-        parts=manifest,
-        columns=part.columns,
-        parent_id=parent.version_id if parent else None,
-        partition_key=part.partition_key,
-        facts={
-            "table": str(view),
-            "part_id": part.part_id,
-            "batch_rows": part.rows,
-            "features": version.version_id,
-            "models": {role: v.version_id for role, v in roles.items()},
-        },
-    )
-    record_publication(ledger, run, result, manifest)
+    result = switch(ledger, warehouse, run, part, parent, view=view, mode="partition", facts=facts)
     node = version_node(result.version_id)
     ledger.lineage.add((Edge(version_node(v.version_id), node, "scored_by") for v in roles.values()), run=run)
     ledger.runs.finish(run)

@@ -6,6 +6,7 @@ import logging
 import time
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.errors import NotFoundError, TrainingSpecError
@@ -20,8 +21,6 @@ from airflow_dataml.core.windows import TrainingPlan
 from airflow_dataml.steps.models import metadata_digest, tidy
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from airflow_dataml.core.datasets import Part, Version
     from airflow_dataml.core.ports import Ledger, ScorerLoader, Trainer, Warehouse
     from airflow_dataml.core.refs import FactKey
@@ -188,7 +187,7 @@ def _train_and_track(
     )
     job = TrainingJob(spec=spec, data=folder / "train.csv", work_dir=folder)
     result = workshop.trainer.train(job, on_progress=_Teller(registry, tracked.run_id))
-    artifacts = folder / "model" if not result.artifact_dir else type(folder)(result.artifact_dir)
+    artifacts = Path(result.artifact_dir)
     registry.log_metrics(
         run_id=tracked.run_id,
         points=[MetricPoint(f"final_{k}", v, 0, 0) for k, v in sorted(result.metrics.items())],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
     import psycopg
 
-log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 5
 # Two tries of one task at once: a table or a fact of that name is there already.
 _RACES = ("42P07", "23505")

@@ -12,12 +12,14 @@ from airflow_dataml.core.errors import (
     ContractError,
     LedgerError,
     NotFoundError,
+    PolicyError,
     QualityGateError,
     RegistryError,
     SpecError,
     TrainingSpecError,
 )
 from airflow_dataml.operators.datasets import DatasetStageOperator, DatasetTransformOperator
+from airflow_dataml.operators.monitoring import ModelMonitorOperator
 from airflow_dataml.operators.quality import QualityCheckOperator
 from airflow_dataml.operators.scoring import ModelScoreOperator
 from airflow_dataml.operators.training import ModelTrainOperator
@@ -206,6 +208,18 @@ class TestTrain:
         )
         with pytest.raises(AirflowSkipException, match="has no champion yet"):
             run(operator, partition_key="2026-09")
+
+
+def test_a_typo_in_a_policy_is_pointed_at(world: World) -> None:
+    operator = ModelMonitorOperator(
+        task_id="monitor",
+        model=DEMAND,
+        predictions=PREDICTIONS,
+        key_columns=["id"],
+        policy={"tolerence": 0.2},
+    )
+    with pytest.raises(PolicyError, match=r"MonitorPolicy was written as .*tolerence"):
+        run(operator, partition_key=KEY)
 
 
 def test_paths_are_not_shell(world: World, tmp_path: Path) -> None:
