@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_dataml.core.datasets import Column
-from airflow_dataml.core.refs import AssetNaming, Relation, TaskKey
+from airflow_dataml.core.layout import Layout
+from airflow_dataml.core.refs import AssetNaming, TaskKey
 from airflow_dataml.core.runs import RunIdentity
 from airflow_dataml.steps.ingest import Target, stage_csv
-from airflow_dataml.steps.publish import publish_part
+from airflow_dataml.steps.publish import place_of, publish_part
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +48,7 @@ def stage(
     """Stage a batch file of rides."""
     return stage_csv(
         ledger=ledger,
-        warehouse=ledger.warehouse,
+        store=ledger.store,
         identity=identity("stage", run, partition_key=key),
         target=Target("rides", mode, key),
         path=path,
@@ -56,14 +57,20 @@ def stage(
 
 
 def publish(
-    ledger: PostgresLedger, staged: StagedPart, *, run: str = "run", require_check: bool = False
+    ledger: PostgresLedger,
+    staged: StagedPart,
+    *,
+    run: str = "run",
+    require_check: bool = False,
+    allow_breaking: bool = False,
 ) -> Version:
     """Publish a staged batch of rides."""
     return publish_part(
         ledger=ledger,
-        warehouse=ledger.warehouse,
+        store=ledger.store,
         identity=identity("publish", run),
         staged=staged,
-        view=Relation("public", "rides"),
+        place=place_of(ledger, "rides", "public.rides", Layout()),
         require_check=require_check,
+        allow_breaking=allow_breaking,
     )

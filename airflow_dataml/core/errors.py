@@ -18,6 +18,7 @@
       NotFoundError(LookupError)       with "did you mean"                      fail
         AssetNotFoundError
         VersionNotFoundError
+        BranchNotFoundError
       BackendError                     a system did not answer                  retry
         LedgerError
         WarehouseError
@@ -120,6 +121,10 @@ class AssetNotFoundError(NotFoundError):
 
 class VersionNotFoundError(NotFoundError):
     """The asset exists, that version of it does not."""
+
+
+class BranchNotFoundError(NotFoundError):
+    """No branch of that name is open."""
 
 
 class BackendError(DataMLError):

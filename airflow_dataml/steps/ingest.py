@@ -5,158 +5,221 @@ from __future__ import annotations
 import csv
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.datasets import Column, Part, StagedPart
 from airflow_dataml.core.errors import QualityGateError, SpecError
-from airflow_dataml.core.refs import AssetNaming, Relation
+from airflow_dataml.core.layout import Layout
 from airflow_dataml.core.runs import digest_of
+from airflow_dataml.core.stores import CsvFile, MergeSpec, Query, StagedMerge
+from airflow_dataml.steps.publish import grids_of, place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from airflow_dataml.core.datasets import Version, WriteMode
-    from airflow_dataml.core.ports import Ledger, Warehouse
+    from airflow_dataml.core.ports import Ledger
     from airflow_dataml.core.runs import RunIdentity, TaskRun
+    from airflow_dataml.core.stores import DatasetStore, Source
 
 log = logging.getLogger(__name__)
-_BLOCK = 1 << 18
 _PROGRESS_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a stage step writes for, and how it will be published."""
+    """What a stage step writes for, and how it will be published.
+
+    :param layout: indexes, defaults and keys of the dataset.
+    :param merge: by which columns rows are matched; for ``mode='merge'`` alone.
+    :param location: what readers name; the uri of the table where the store is Delta.
+    :param branch: the branch the batch is for.
+    """
 
     asset: str
     mode: WriteMode
     partition_key: str | None = None
+    layout: Layout = field(default_factory=Layout)
+    merge: MergeSpec | None = None
+    location: str = ""
+    branch: str | None = None
 
 
 def stage_csv(
     *,
     ledger: Ledger,
-    warehouse: Warehouse,
+    store: DatasetStore,
     identity: RunIdentity,
     target: Target,
     path: Path,
     columns: Sequence[Column],
 ) -> StagedPart:
-    """Stage a CSV file with a header line, in one transaction.
+    """Stage a CSV file with a header line.
 
-    :param columns: columns and types of the part; the header must name exactly these, in any order.
+    :param columns: columns and types of the part; the header must name exactly these, in any order, and
+        may leave out those that have a default.
     :raises SpecError: the file is missing, or its header names other columns.
     :raises GateError: the file has no row, or a value that is not of its column's type.
     """
     header = _read_header(path)
-    types = _match_header(path, header, columns)
+    if target.merge is not None and target.merge.delete_flag is not None:
+        columns = [*columns, Column(target.merge.delete_flag, "boolean")]
+    types = _match_header(path, header, columns, optional=target.layout.defaults)
     stat = path.stat()
-    _check_target(target)
-    run = ledger.runs.begin(
-        identity, input_digest=digest_of(file=path.name, size=stat.st_size, mtime=stat.st_mtime_ns)
+    digest = digest_of(file=path.name, size=stat.st_size, mtime=stat.st_mtime_ns)
+    source = CsvFile(path, tuple(header), tuple(types))
+    return stage_source(
+        ledger=ledger,
+        store=store,
+        identity=identity,
+        target=target,
+        source=source,
+        digest=digest,
+        origin=str(path),
     )
-
-    def fill(relation: Relation) -> None:
-        warehouse.create_table(relation, types)
-        warehouse.copy_rows(relation, header, _blocks(path), on_bytes=_progress(path, stat.st_size))
-
-    return _stage(ledger, warehouse, run=run, target=target, fill=fill, source=str(path))
 
 
 def stage_query(
     *,
     ledger: Ledger,
-    warehouse: Warehouse,
+    store: DatasetStore,
     identity: RunIdentity,
     target: Target,
     query: str,
     inputs: Mapping[str, str],
     parameters: Mapping[str, Any] | None = None,
 ) -> StagedPart:
-    """Stage the result of a query over exact versions of managed datasets, in one transaction.
+    """Stage the result of a query over exact versions of managed datasets.
 
     :param query: a SELECT; each name of ``inputs``, unqualified, stands for one exact version.
-    :param inputs: name in the query -> dataset, ``name`` (current) or ``name@number``.
+    :param inputs: name in the query -> dataset: ``name`` (current), ``name@number``, ``name@alias`` or
+        ``name@time``; on a branch a bare name is the branch's version.
     :param parameters: values for ``%(name)s`` in the query.
     :raises NotFoundError: an input has no version yet.
     :raises GateError: the query returned no row.
     """
-    _check_target(target)
-    versions = {name: ledger.versions.find(ref) for name, ref in inputs.items()}
+    versions = {name: ledger.versions.find(ref, branch=target.branch) for name, ref in inputs.items()}
     digest = digest_of(
         query=query, parameters=dict(parameters or {}), inputs={n: v.version_id for n, v in versions.items()}
     )
-    run = ledger.runs.begin(identity, input_digest=digest)
-    manifests = {name: ledger.versions.manifest(v.version_id) for name, v in versions.items()}
-
-    def fill(relation: Relation) -> None:
-        warehouse.bind(manifests)
-        warehouse.create_from_select(relation, query, parameters)
-
-    return _stage(
-        ledger, warehouse, run=run, target=target, fill=fill, source="query", inputs=tuple(versions.values())
+    bound = {
+        name: (ledger.versions.manifest(v.version_id), ledger.versions.columns(v.version_id))
+        for name, v in versions.items()
+    }
+    return stage_source(
+        ledger=ledger,
+        store=store,
+        identity=identity,
+        target=target,
+        source=Query(query, bound, parameters),
+        digest=digest,
+        origin="query",
+        inputs=tuple(versions.values()),
     )
+
+
+def stage_source(
+    *,
+    ledger: Ledger,
+    store: DatasetStore,
+    identity: RunIdentity,
+    target: Target,
+    source: Source,
+    digest: str,
+    origin: str,
+    inputs: Sequence[Version] = (),
+) -> StagedPart:
+    """Stage rows from anywhere, in one transaction.
+
+    :param digest: content address of what is staged; tells a retry from a new batch.
+    :param origin: where the rows come from, for messages.
+    :param inputs: versions the rows were made from.
+    :raises GateError: there is no row, or a key to merge by is null or occurs twice.
+    """
+    _check_target(target)
+    parent = ledger.versions.head(target.asset, branch=target.branch) if target.mode == "merge" else None
+    if target.mode == "merge":
+        digest = digest_of(batch=digest, parent=parent.version_id if parent else None)
+    run = ledger.runs.begin(identity, input_digest=digest)
+    part = ledger.versions.part_of(run.fact(target.asset))
+    if part is None:
+        with ledger.transaction():
+            part = _stage(ledger, store, run, target, source, parent, inputs, origin)
+            ledger.runs.finish(run)
+        log.info("Staged %d rows of %s from %s as %s", part.rows, target.asset, origin, part.locator)
+    else:
+        log.info("An earlier try staged %d rows of %s as %s; kept", part.rows, target.asset, part.locator)
+    return _handed_over(ledger, target, part)
 
 
 def _stage(
     ledger: Ledger,
-    warehouse: Warehouse,
-    *,
+    store: DatasetStore,
     run: TaskRun,
     target: Target,
-    fill: Callable[[Relation], None],
-    source: str,
-    inputs: Sequence[Version] = (),
-) -> StagedPart:
+    source: Source,
+    parent: Version | None,
+    inputs: Sequence[Version],
+    origin: str,
+) -> Part:
     fact = run.fact(target.asset)
-    part = ledger.versions.part_of(fact)
-    if part is None:
-        relation = AssetNaming().part(fact)
-        with ledger.transaction():
-            fill(relation)
-            part = _record(ledger, warehouse, run, target, relation, inputs)
-            if not part.rows:
-                msg = f"the batch for {target.asset!r} from {source} has no row; nothing was staged."
-                raise QualityGateError(msg)
-            ledger.runs.finish(run)
-        log.info("Staged %d rows of %s from %s as %s", part.rows, target.asset, source, relation)
+    place = place_of(ledger, target.asset, target.location, target.layout, branch=target.branch)
+    grids, tell = grids_of(ledger, target.asset), _progress(target.asset)
+    if target.merge is None:
+        batch = store.stage(fact=fact, place=place, source=source, grids=grids, on_progress=tell)
+        merged = StagedMerge(batch)
     else:
-        log.info("An earlier try staged %d rows of %s as %s; kept", part.rows, target.asset, part.relation)
+        current = ledger.versions.manifest(parent.version_id) if parent else ()
+        merged = store.stage_merge(
+            fact=fact,
+            place=place,
+            source=source,
+            merge=target.merge,
+            current=current,
+            grids=grids,
+            on_progress=tell,
+        )
+    if not merged.batch.fingerprint.rows and not merged.removes:
+        msg = f"the batch for {target.asset!r} from {origin} has no row; nothing was staged."
+        raise QualityGateError(msg)
+    base = parent.version_id if parent else None
+    for rewrite in merged.rewrites:
+        ledger.versions.add_part(
+            run=run,
+            fact=fact.of(str(rewrite.replaces[0])),
+            part=rewrite,
+            store=store.name,
+            inputs=ledger.versions.part(rewrite.replaces[0]).inputs,
+            parent_id=base,
+        )
+    return ledger.versions.add_part(
+        run=run,
+        fact=fact,
+        part=replace(merged.batch, partition_key=target.partition_key, replaces=merged.removes),
+        store=store.name,
+        inputs=[v.version_id for v in inputs],
+        parent_id=base,
+    )
+
+
+def _handed_over(ledger: Ledger, target: Target, part: Part) -> StagedPart:
+    rewrites = ledger.versions.rewrites_of(part.part_id) if target.mode == "merge" else ()
     return StagedPart(
         part_id=part.part_id,
         asset=target.asset,
-        relation=str(part.relation),
+        relation=part.locator,
         rows=part.rows,
         fingerprint=part.fingerprint.text,
         mode=target.mode,
         partition_key=target.partition_key,
         inputs=part.inputs,
-    )
-
-
-def _record(
-    ledger: Ledger,
-    warehouse: Warehouse,
-    run: TaskRun,
-    target: Target,
-    relation: Relation,
-    inputs: Sequence[Version],
-) -> Part:
-    columns = warehouse.columns(relation)
-    published = ledger.assets.get(target.asset)["location"].get("grids", {})
-    grids = {name: (low, high) for name, (low, high) in published.items()}
-    profile = warehouse.profile(relation, columns, grids)
-    return ledger.versions.add_part(
-        run=run,
-        fact=run.fact(target.asset),
-        relation=relation,
-        columns=columns,
-        fingerprint=warehouse.fingerprint(relation),
-        profile=profile,
-        partition_key=target.partition_key,
-        inputs=[v.version_id for v in inputs],
+        keys=target.merge.keys if target.merge else (),
+        parent_id=part.parent_id,
+        rewrites=tuple(p.part_id for p in rewrites),
+        removes=part.replaces,
+        branch=target.branch,
     )
 
 
@@ -165,6 +228,12 @@ def _check_target(target: Target) -> None:
         msg = (
             f"dataset {target.asset!r} is written with mode='partition' and this run has no partition key: "
             "trigger the DAG with one, or use mode='append' or 'replace'."
+        )
+        raise SpecError(msg)
+    if (target.mode == "merge") != (target.merge is not None):
+        msg = (
+            f"dataset {target.asset!r} is written with mode={target.mode!r}: mode='merge' needs keys, and "
+            "keys and delete_flag go with mode='merge' alone."
         )
         raise SpecError(msg)
 
@@ -185,9 +254,12 @@ def _read_header(path: Path) -> list[str]:
     return header
 
 
-def _match_header(path: Path, header: Sequence[str], columns: Sequence[Column]) -> list[Column]:
+def _match_header(
+    path: Path, header: Sequence[str], columns: Sequence[Column], *, optional: Mapping[str, str]
+) -> list[Column]:
     declared = {c.name: c for c in columns}
-    missing, extra = [n for n in declared if n not in header], [n for n in header if n not in declared]
+    missing = [n for n in declared if n not in header and n not in optional]
+    extra = [n for n in header if n not in declared]
     if missing or extra:
         said = "; ".join(
             part
@@ -202,19 +274,13 @@ def _match_header(path: Path, header: Sequence[str], columns: Sequence[Column]) 
     return [declared[n] for n in declared]
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            yield block
-
-
-def _progress(path: Path, size: int) -> Callable[[int], None]:
+def _progress(asset: str) -> Callable[[str], None]:
     last = time.monotonic()
 
-    def tell(done: int) -> None:
+    def tell(done: str) -> None:
         nonlocal last
         if (now := time.monotonic()) - last > _PROGRESS_S:
             last = now
-            log.info("Read %d of %d MB of %s", done >> 20, size >> 20, path.name)
+            log.info("Staging %s: %s", asset, done)
 
     return tell

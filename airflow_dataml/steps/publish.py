@@ -5,19 +5,23 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataml.core.datasets import next_manifest, schema_hash
-from airflow_dataml.core.errors import QualityGateError, SpecError, StaleVersionError
+from airflow_dataml.core.datasets import CURRENT, Part
+from airflow_dataml.core.errors import QualityGateError, StaleVersionError
 from airflow_dataml.core.lineage import Edge, version_node
 from airflow_dataml.core.quality import Verdict
 from airflow_dataml.core.runs import digest_of
+from airflow_dataml.core.stores import Change, Place
+from airflow_dataml.steps.manifests import outcome_of, require_compatible
+from airflow_dataml.steps.settle import require_replayable, settle, standing_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from airflow_dataml.core.datasets import Part, StagedPart, Version, WriteMode
-    from airflow_dataml.core.ports import Ledger, Warehouse
-    from airflow_dataml.core.refs import Relation
+    from airflow_dataml.core.datasets import Column, StagedPart, Version
+    from airflow_dataml.core.layout import Layout
+    from airflow_dataml.core.ports import Ledger
     from airflow_dataml.core.runs import RunIdentity, TaskRun
+    from airflow_dataml.core.stores import DatasetStore, Grids
 
 log = logging.getLogger(__name__)
 
@@ -25,26 +29,36 @@ log = logging.getLogger(__name__)
 def publish_part(
     *,
     ledger: Ledger,
-    warehouse: Warehouse,
+    store: DatasetStore,
     identity: RunIdentity,
     staged: StagedPart,
-    view: Relation,
+    place: Place,
     require_check: bool = True,
+    allow_breaking: bool = False,
 ) -> Version:
-    """Make a staged part current: view, version, lineage, alias and audit move together.
+    """Make a staged part current: what readers see, version, lineage, alias and audit move together.
 
-    :param view: what readers query; it is locked for the length of this transaction only.
+    Of a batch whose rows at fault were set aside, the rest is published.
+
+    :param place: what readers name; it is locked for the length of this transaction only.
     :param require_check: refuse a part that no passed check speaks for.
-    :raises QualityGateError: the part was refused, or never checked.
-    :raises StaleVersionError: the checks looked at the result on top of a version that is no longer current.
+    :param allow_breaking: publish though columns are gone or of another type.
+    :raises QualityGateError: the part was refused, never checked, or would break its readers.
+    :raises StaleVersionError: the checks or the merge looked at a version that is no longer current, or the batch
+        brings back rows that somebody else did.
     """
-    run = ledger.runs.begin(identity, input_digest=digest_of(part=staged.part_id, view=str(view)))
+    run = ledger.runs.begin(identity, input_digest=digest_of(part=staged.part_id, view=place.location))
     with ledger.transaction():
         ledger.assets.lock(staged.asset)
         fact = run.fact(staged.asset)
-        version = ledger.versions.of_fact(fact) or ledger.versions.bringing(staged.part_id)
+        batch = standing_for(ledger, staged)
+        version = ledger.versions.of_fact(fact) or ledger.versions.bringing(batch.part_id)
         if version is None:
-            version = _publish(ledger, warehouse, run, staged, view, require_check=require_check)
+            replayed = require_replayable(ledger, staged)
+            version = _publish(
+                ledger, store, run, batch, place, require_check=require_check, allow_breaking=allow_breaking
+            )
+            settle(ledger, run, version=version, staged=batch, replayed=replayed, alias=place.alias)
             log.info("Published %s: %s rows, fingerprint %s", version.ref, version.rows, version.fingerprint)
         else:
             log.info("An earlier try published %s; kept", version.ref)
@@ -54,101 +68,159 @@ def publish_part(
 
 def _publish(
     ledger: Ledger,
-    warehouse: Warehouse,
+    store: DatasetStore,
     run: TaskRun,
     staged: StagedPart,
-    view: Relation,
+    place: Place,
     *,
     require_check: bool,
+    allow_breaking: bool,
 ) -> Version:
-    part = ledger.versions.part(staged.part_id)
-    if part.asset != staged.asset:
-        msg = f"part {part.part_id} belongs to {part.asset!r} and was handed over as one of {staged.asset!r}."
-        raise SpecError(msg)
-    parent = ledger.versions.alias(staged.asset, "current")
+    outcome = outcome_of(ledger, staged)
     if require_check:
-        _gate(ledger, staged, parent)
-    current = ledger.versions.manifest(parent.version_id) if parent else ()
-    _same_schema(staged, part, current)
-    part = settle_profile(ledger, warehouse, part)
-    facts = {"mode": staged.mode}
-    return switch(ledger, warehouse, run, part, parent, view=view, mode=staged.mode, facts=facts)
+        _gate(ledger, staged, outcome.parent)
+    require_compatible(ledger, outcome, allow_breaking=allow_breaking)
+    fresh = {staged.part_id, *staged.rewrites}
+    parts = [settle_profile(ledger, store, p) if p.part_id in fresh else p for p in outcome.parts]
+    facts: dict[str, Any] = {
+        "mode": staged.mode,
+        "part_id": outcome.part.part_id,
+        "batch_rows": outcome.part.rows,
+    }
+    if outcome.diff.changes:
+        facts["schema"] = outcome.diff.to_dict()
+    change = Change(mode=staged.mode, fact=str(run.fact(staged.asset)), batch=outcome.part, keys=staged.keys)
+    return switch(
+        ledger,
+        store,
+        run,
+        place=place,
+        change=change,
+        parent=outcome.parent,
+        parts=parts,
+        columns=outcome.columns,
+        facts=facts,
+    )
 
 
 def switch(
     ledger: Ledger,
-    warehouse: Warehouse,
+    store: DatasetStore,
     run: TaskRun,
-    part: Part,
-    parent: Version | None,
     *,
-    view: Relation,
-    mode: WriteMode,
+    place: Place,
+    change: Change,
+    parent: Version | None,
+    parts: Sequence[Part],
+    columns: Sequence[Column],
     facts: Mapping[str, Any],
 ) -> Version:
-    """Make a part current: view, version, lineage, alias and audit; the caller holds the asset's lock.
+    """Make a new version of these parts the one readers see; the caller holds the asset's lock.
 
-    :param parent: the version that is current now.
-    :param facts: what the new version should know besides its table, its part and the batch's rows.
+    :param parent: what readers see now.
+    :param facts: what the new version should know besides what the store says of it.
     """
-    current = ledger.versions.manifest(parent.version_id) if parent else ()
-    manifest = next_manifest(current, part, mode=mode)
-    # Only the view this dataset was published as before may be replaced.
-    ours = parent is not None and parent.facts.get("table") == str(view)
-    warehouse.point_view(view, part.columns, manifest, ours=ours)
+    place = under_lock(ledger, place)
+    switched = store.switch(place=place, change=change, columns=columns, parts=parts)
+    fact = run.fact(place.asset)
+    known = [
+        part
+        if isinstance(part, Part)
+        else ledger.versions.add_part(run=run, fact=fact.of(f"switch{n}"), part=part, store=store.name)
+        for n, part in enumerate(switched.parts)
+    ]
+    inputs = change.batch.inputs if change.batch else ()
     version = ledger.versions.add(
         run=run,
-        fact=run.fact(part.asset),
-        parts=manifest,
-        columns=part.columns,
+        fact=fact,
+        parts=known,
+        columns=columns,
         parent_id=parent.version_id if parent else None,
-        partition_key=part.partition_key,
-        facts={"table": str(view), "part_id": part.part_id, "batch_rows": part.rows, **facts},
+        partition_key=change.batch.partition_key if change.batch else None,
+        facts={**facts, **switched.facts, "location": place.location},
     )
-    _record_publication(ledger, run, version, manifest)
+    sources = dict.fromkeys((*inputs, *(source for part in known for source in part.inputs)))
+    ledger.lineage.add(
+        (Edge(version_node(source), version_node(version.version_id), "derived") for source in sources),
+        run=run,
+    )
+    move_pointer(ledger, run, version, place, action="publish")
     return version
 
 
-def settle_profile(ledger: Ledger, warehouse: Warehouse, part: Part) -> Part:
-    """Bring a part's histograms to the dataset's edges; the first published part chooses them.
-
-    A staged part is profiled on edges of its own, so a batch that is refused never decides how later
-    ones are seen.
-    """
-    grids = dict(ledger.assets.lock(part.asset)["location"].get("grids", {}))
-    own = {name: column["grid"] for name, column in part.profile["columns"].items() if column.get("grid")}
-    fresh = {name: grid for name, grid in own.items() if name not in grids}
-    if fresh:
-        ledger.assets.set_location(part.asset, {"grids": grids | fresh})
-    if all(grids.get(name, grid) == grid for name, grid in own.items()):
-        return part
-    edges = {name: (low, high) for name, (low, high) in (own | grids).items()}
-    return ledger.versions.set_profile(part.part_id, warehouse.profile(part.relation, part.columns, edges))
-
-
-def _record_publication(ledger: Ledger, run: TaskRun, version: Version, manifest: tuple[Part, ...]) -> None:
-    """Write what follows from a new dataset version: lineage, pointer, audit, and the end of a data incident."""
-    inputs = dict.fromkeys(source for part in manifest for source in part.inputs)
-    ledger.lineage.add(
-        (Edge(version_node(source), version_node(version.version_id), "derived") for source in inputs),
-        run=run,
-    )
-    ledger.versions.move_alias(asset=version.asset, name="current", version_id=version.version_id, run=run)
-    for incident in ledger.incidents.open_data([version.asset]):
-        if incident.partition_key == version.partition_key:
-            ledger.incidents.resolve(
-                incident.incident_id, resolution=f"the batch came again and passed: {version.ref}"
-            )
+def move_pointer(
+    ledger: Ledger, run: TaskRun, version: Version, place: Place, *, action: str, **detail: Any
+) -> None:
+    """Point a place at a version: alias, audit, and the end of a data incident; the store has switched."""
+    if place.alias != CURRENT:
+        ledger.branches.join(name=place.alias, asset=version.asset)
+    ledger.versions.move_alias(asset=version.asset, name=place.alias, version_id=version.version_id, run=run)
+    if not place.ours:
+        published = ledger.assets.get(version.asset)["location"].get("published", [])
+        ledger.assets.set_location(version.asset, {"published": sorted({*published, place.location})})
+    if place.alias == CURRENT:
+        aside = ledger.quarantine.reports(version.asset)
+        for incident in ledger.incidents.open_data([version.asset]):
+            about_it = incident.partition_key == version.partition_key
+            if about_it and not aside.get(incident.report_id):
+                ledger.incidents.resolve(
+                    incident.incident_id, resolution=f"the batch came again and passed: {version.ref}"
+                )
     ledger.audit.add(
-        action="publish",
+        action=action,
         subject=version.ref,
         run=run,
         detail={
             "rows": version.rows,
             "fingerprint": version.fingerprint,
             "partition_key": version.partition_key,
+            **({"branch": place.alias} if place.alias != CURRENT else {}),
+            **detail,
         },
     )
+
+
+def settle_profile(ledger: Ledger, store: DatasetStore, part: Part) -> Part:
+    """Bring a part's histograms to the dataset's edges; the first published part chooses them.
+
+    A staged part is profiled on edges of its own, so a batch that is refused never decides how later
+    ones are seen.
+    """
+    grids = dict(ledger.assets.lock(part.asset)["location"].get("grids", {}))
+    own = {
+        name: column["grid"] for name, column in part.profile.get("columns", {}).items() if column.get("grid")
+    }
+    fresh = {name: grid for name, grid in own.items() if name not in grids}
+    if fresh:
+        ledger.assets.set_location(part.asset, {"grids": grids | fresh})
+    if all(grids.get(name, grid) == grid for name, grid in own.items()):
+        return part
+    edges: Grids = {name: (low, high) for name, (low, high) in (own | grids).items()}
+    return ledger.versions.set_profile(part.part_id, store.profile(part, edges))
+
+
+def grids_of(ledger: Ledger, asset: str) -> Grids:
+    """Return the edges of the histograms a dataset has published so far."""
+    published = ledger.assets.get(asset)["location"].get("grids", {})
+    return {name: (low, high) for name, (low, high) in published.items()}
+
+
+def place_of(
+    ledger: Ledger, asset: str, location: str, layout: Layout, *, branch: str | None = None
+) -> Place:
+    """Return a dataset's home, and whether what stands there is ours."""
+    facts = ledger.assets.get(asset)["location"]
+    head = ledger.versions.alias(asset, CURRENT)
+    ours = location in facts.get("published", ()) or (
+        head is not None and head.facts.get("table") == location
+    )
+    return Place(asset=asset, location=location, layout=layout, alias=branch or CURRENT, ours=ours)
+
+
+def under_lock(ledger: Ledger, place: Place) -> Place:
+    """Return a place as it is now that the asset is locked: another task may just have made the view."""
+    branch = None if place.alias == CURRENT else place.alias
+    return place_of(ledger, place.asset, place.location, place.layout, branch=branch)
 
 
 def _gate(ledger: Ledger, staged: StagedPart, parent: Version | None) -> None:
@@ -166,20 +238,3 @@ def _gate(ledger: Ledger, staged: StagedPart, parent: Version | None) -> None:
             f"{parent.ref if parent else 'nothing'} is current now: run the batch again."
         )
         raise StaleVersionError(msg)
-
-
-def _same_schema(staged: StagedPart, part: Part, current: tuple[Part, ...]) -> None:
-    if (
-        not current
-        or staged.mode == "replace"
-        or schema_hash(part.columns) == schema_hash(current[-1].columns)
-    ):
-        return
-    old, new = dict.fromkeys(current[-1].columns), dict.fromkeys(part.columns)
-    gone, came = [c for c in old if c not in new], [c for c in new if c not in old]
-    msg = (
-        f"the batch of {staged.asset!r} has another schema than the current version: gone "
-        f"{[f'{c.name} {c.type}' for c in gone]}, new {[f'{c.name} {c.type}' for c in came]}. "
-        "Publish with mode='replace' to change the schema."
-    )
-    raise QualityGateError(msg)

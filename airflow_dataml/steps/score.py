@@ -7,14 +7,16 @@ import io
 import logging
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataml.core.datasets import Column
+from airflow_dataml.core.datasets import Column, next_manifest
 from airflow_dataml.core.errors import NotFoundError, QualityGateError, SpecError
 from airflow_dataml.core.governance import Decision
+from airflow_dataml.core.layout import Layout
 from airflow_dataml.core.lineage import Edge, version_node
 from airflow_dataml.core.refs import AssetNaming, quote_identifier
 from airflow_dataml.core.runs import digest_of
+from airflow_dataml.core.stores import Change, NewPart
 from airflow_dataml.steps.models import open_model, tidy
-from airflow_dataml.steps.publish import switch
+from airflow_dataml.steps.publish import place_of, switch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_dataml.core.ports import Ledger, Scorer, Warehouse
     from airflow_dataml.core.refs import Relation
     from airflow_dataml.core.runs import RunIdentity, TaskRun
+    from airflow_dataml.core.stores import DatasetStore
     from airflow_dataml.steps.evaluate import Bench
 
 log = logging.getLogger(__name__)
@@ -34,6 +37,7 @@ def score_batch(
     *,
     ledger: Ledger,
     warehouse: Warehouse,
+    store: DatasetStore,
     identity: RunIdentity,
     model: str,
     dataset: str,
@@ -84,7 +88,7 @@ def score_batch(
         if part.rows != rows * len(roles):
             msg = f"{part.rows} predictions for {rows} rows and {len(roles)} models; nothing was published."
             raise QualityGateError(msg)
-        result = _publish(ledger, warehouse, run, predictions, view, part, version, roles)
+        result = _publish(ledger, store, run, predictions, view, part, version, roles)
     tidy(folder)
     log.info("Scored %d rows with %s as %s", rows, ", ".join(v.ref for v in roles.values()), result.ref)
     return result
@@ -167,22 +171,19 @@ def _stage(
     relation = AssetNaming().part(fact)
     warehouse.create_table(relation, columns)
     warehouse.copy_rows(relation, [c.name for c in columns], lines, on_bytes=lambda _: None)
-    profile = warehouse.profile(relation, columns[-1:], {"score": (0.0, 1.0)})
-    return ledger.versions.add_part(
-        run=run,
-        fact=fact,
-        relation=relation,
-        columns=columns,
+    made = NewPart(
+        locator=str(relation),
+        columns=tuple(columns),
         fingerprint=warehouse.fingerprint(relation),
-        profile=profile,
+        profile=warehouse.profile(relation, columns[-1:], {"score": (0.0, 1.0)}),
         partition_key=partition_key,
-        inputs=[v.version_id for v in inputs],
     )
+    return ledger.versions.add_part(run=run, fact=fact, part=made, inputs=[v.version_id for v in inputs])
 
 
 def _publish(
     ledger: Ledger,
-    warehouse: Warehouse,
+    store: DatasetStore,
     run: TaskRun,
     predictions: str,
     view: Relation,
@@ -194,8 +195,19 @@ def _publish(
         "features": version.version_id,
         "models": {role: v.version_id for role, v in roles.items()},
     }
-    parent = ledger.versions.alias(predictions, "current")
-    result = switch(ledger, warehouse, run, part, parent, view=view, mode="partition", facts=facts)
+    parent = ledger.versions.head(predictions)
+    current = ledger.versions.manifest(parent.version_id) if parent else ()
+    result = switch(
+        ledger,
+        store,
+        run,
+        place=place_of(ledger, predictions, str(view), Layout()),
+        change=Change("partition", str(run.fact(predictions)), part),
+        parent=parent,
+        parts=next_manifest(current, part, mode="partition"),
+        columns=part.columns,
+        facts=facts | {"part_id": part.part_id, "batch_rows": part.rows},
+    )
     node = version_node(result.version_id)
     ledger.lineage.add((Edge(version_node(v.version_id), node, "scored_by") for v in roles.values()), run=run)
     ledger.runs.finish(run)

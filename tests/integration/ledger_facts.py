@@ -7,8 +7,9 @@ from airflow_dataml.adapters.postgres.ledger import PostgresLedger
 from airflow_dataml.adapters.postgres.migrate import migrate
 from airflow_dataml.core.datasets import Column, Fingerprint
 from airflow_dataml.core.lineage import Edge, report_node, version_node
-from airflow_dataml.core.refs import Relation, TaskKey
+from airflow_dataml.core.refs import TaskKey
 from airflow_dataml.core.runs import RunIdentity
+from airflow_dataml.core.stores import NewPart
 
 COLUMNS = (Column("ride_id", "integer"), Column("fare", "double precision"))
 CHECKS = [
@@ -61,9 +62,16 @@ def _batch(ledger, number, *, verdict):
         location={"table": "public.rides"},
     )  # fmt: skip
     part = ledger.versions.add_part(
-        run=run, fact=fact, relation=Relation("dataml_data", f"rides_{number}"), columns=COLUMNS,
-        fingerprint=Fingerprint(100, number, number), profile={"rows": 100}, partition_key=f"2013-0{number}", inputs=[],
-    )  # fmt: skip
+        run=run,
+        fact=fact,
+        part=NewPart(
+            locator=f"dataml_data.rides_{number}",
+            columns=COLUMNS,
+            fingerprint=Fingerprint(100, number, number),
+            profile={"rows": 100},
+            partition_key=f"2013-0{number}",
+        ),
+    )
     version = ledger.versions.add(
         run=run,
         fact=fact,

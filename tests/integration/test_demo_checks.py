@@ -8,8 +8,9 @@ import pytest
 
 from airflow_dataml.core.datasets import Column, Fingerprint
 from airflow_dataml.core.lineage import Edge, report_node, version_node
-from airflow_dataml.core.refs import Relation, TaskKey
+from airflow_dataml.core.refs import TaskKey
 from airflow_dataml.core.runs import RunIdentity
+from airflow_dataml.core.stores import NewPart
 from dev.lifecycle.checks import run_checks
 from dev.lifecycle.story import CHAPTERS
 from dev.lifecycle.summary import News, summary
@@ -46,9 +47,16 @@ class Writer:
         run = self.run()
         fact = run.fact(name)
         part = self.ledger.versions.add_part(
-            run=run, fact=fact, relation=Relation("dataml_data", f"p{self.count}"), columns=COLUMNS,
-            fingerprint=Fingerprint(1, self.count, self.count), profile={}, partition_key=key, inputs=[],
-        )  # fmt: skip
+            run=run,
+            fact=fact,
+            part=NewPart(
+                locator=f"dataml_data.p{self.count}",
+                columns=COLUMNS,
+                fingerprint=Fingerprint(1, self.count, self.count),
+                profile={},
+                partition_key=key,
+            ),
+        )
         version = self.ledger.versions.add(
             run=run, fact=fact, parts=[part], columns=COLUMNS, partition_key=key, facts=facts
         )

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataml.core.datasets import Column, Fingerprint, Part, Version, schema_hash
+from airflow_dataml.core.datasets import CURRENT, Column, Fingerprint, Part, Version, schema_hash
 from airflow_dataml.core.errors import AssetNotFoundError, VersionNotFoundError
-from airflow_dataml.core.refs import Relation, VersionRef
+from airflow_dataml.core.refs import VersionRef
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from airflow_dataml.adapters.postgres.connection import Connection
     from airflow_dataml.core.refs import FactKey
     from airflow_dataml.core.runs import TaskRun
+    from airflow_dataml.core.stores import NewPart
 
 _VERSION = """
 SELECT v.version_id, a.name AS asset, a.kind, v.number, v.fact_key, v.row_count AS rows, v.fingerprint,
@@ -23,7 +25,8 @@ SELECT v.version_id, a.name AS asset, a.kind, v.number, v.fact_key, v.row_count 
 FROM dataml.version v JOIN dataml.asset a USING (asset_id)
 """
 _PART = """
-SELECT p.part_id, a.name AS asset, p.relation, s.columns, p.row_count, p.hash_xor, p.hash_total, p.partition_key, p.profile, p.inputs
+SELECT p.part_id, a.name AS asset, p.locator, s.columns, p.row_count, p.hash_xor, p.hash_total, p.hash_algorithm,
+       p.partition_key, p.profile, p.inputs, p.store, p.role, p.state, p.bytes, p.parent_id, p.replaces
 FROM dataml.part p JOIN dataml.asset a USING (asset_id) JOIN dataml.schema_blob s ON s.schema_hash = p.schema_hash
 """
 
@@ -52,30 +55,49 @@ class PostgresVersions:
         *,
         run: TaskRun,
         fact: FactKey,
-        relation: Relation,
-        columns: Sequence[Column],
-        fingerprint: Fingerprint,
-        profile: Mapping[str, Any],
-        partition_key: str | None,
-        inputs: Sequence[int],
+        part: NewPart,
+        store: str = "postgres",
+        inputs: Sequence[int] = (),
+        parent_id: int | None = None,
     ) -> Part:
-        """Record a staged part."""
+        """Record a part that a store has made."""
         from psycopg.types.json import Jsonb
 
-        blob = self._schema(columns)
+        mark = part.fingerprint
         part_id = self._db.scalar(
             """
-            INSERT INTO dataml.part (asset_id, run_key, fact_key, relation, schema_hash, partition_key, row_count,
-                                     hash_xor, hash_total, profile, inputs)
-            SELECT asset_id, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s FROM dataml.asset WHERE name = %s
+            INSERT INTO dataml.part (asset_id, run_key, fact_key, locator, schema_hash, partition_key, row_count,
+                                     hash_xor, hash_total, hash_algorithm, profile, inputs, store, role, bytes,
+                                     parent_id, replaces)
+            SELECT asset_id, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s
+            FROM dataml.asset WHERE name = %s
             RETURNING part_id
             """,
             [
-                run.run_key, str(fact), str(relation), blob, partition_key, fingerprint.rows, fingerprint.xor,
-                fingerprint.total, Jsonb(dict(profile)), list(inputs), fact.asset,
+                run.run_key, str(fact), part.locator, self._schema(part.columns), part.partition_key, mark.rows,
+                mark.xor, mark.total, mark.algorithm, Jsonb(part.profile), list(inputs), store, part.role,
+                part.bytes, parent_id, list(part.replaces), fact.asset,
             ],
         )  # fmt: skip
         return self.part(part_id)
+
+    def rewrites_of(self, part_id: int) -> tuple[Part, ...]:
+        """Return the parts written anew for the merge of a batch."""
+        rows = self._db.rows(
+            _PART
+            + """WHERE p.role = 'rewrite' AND p.replaces <> '{}' AND
+                 (p.run_key, split_part(p.fact_key, '~', 1)) =
+                 (SELECT run_key, fact_key FROM dataml.part WHERE part_id = %s) ORDER BY p.part_id""",
+            [part_id],
+        )
+        return tuple(_part(row) for row in rows)
+
+    def mark_parts(self, part_ids: Sequence[int], *, state: str) -> None:
+        """Record that the rows of some parts are gone."""
+        self._db.execute(
+            "UPDATE dataml.part SET state = %s, gone_at = now() WHERE part_id = ANY (%s)",
+            [state, list(part_ids)],
+        )
 
     def of_fact(self, fact: FactKey) -> Version | None:
         """Return the version a fact made."""
@@ -86,20 +108,46 @@ class PostgresVersions:
         """Return a version."""
         return _version(self._db.one(_VERSION + "WHERE v.version_id = %s", [version_id]))
 
-    def find(self, ref: str) -> Version:
-        """Return the version a person named."""
+    def find(self, ref: str, *, branch: str | None = None) -> Version:
+        """Return the version a person named; a bare name is the branch's where it has one."""
         parsed = VersionRef.parse(ref)
         if parsed.number is not None:
             row = self._db.row(
                 _VERSION + "WHERE a.name = %s AND v.number = %s", [parsed.asset, parsed.number]
             )
             found = _version(row) if row else None
+        elif parsed.as_of is not None:
+            found = self.as_of(parsed.asset, parsed.as_of)
         else:
-            found = self.alias(parsed.asset, parsed.alias or "current")
+            found = self.head(parsed.asset, branch=branch) if parsed.alias is None else None
+            found = found or self.alias(parsed.asset, parsed.alias or CURRENT)
             if found is None and parsed.alias is None:
                 newest = self.list(parsed.asset, limit=1)
                 found = newest[0] if newest else None
         return found or self._missing(parsed)
+
+    def head(self, asset: str, *, branch: str | None = None) -> Version | None:
+        """Return what readers see: on a branch its own version, or else the one it began from."""
+        if branch is None:
+            return self.alias(asset, CURRENT)
+        return self.alias(asset, branch) or self._base(asset, branch) or self.alias(asset, CURRENT)
+
+    def _base(self, asset: str, branch: str) -> Version | None:
+        version_id = self._db.scalar(
+            """SELECT bb.version_id FROM dataml.branch_base bb JOIN dataml.branch b USING (branch_id)
+               JOIN dataml.asset a USING (asset_id) WHERE b.name = %s AND b.state = 'open' AND a.name = %s""",
+            [branch, asset],
+        )
+        return None if version_id is None else self.by_id(version_id)
+
+    def as_of(self, asset: str, moment: datetime, *, alias: str = CURRENT) -> Version | None:
+        """Return the version an alias pointed at, at a time."""
+        version_id = self._db.scalar(
+            """SELECT h.to_version FROM dataml.alias_history h JOIN dataml.asset a USING (asset_id)
+               WHERE a.name = %s AND h.name = %s AND h.moved_at <= %s ORDER BY h.entry_id DESC LIMIT 1""",
+            [asset, alias, moment],
+        )
+        return None if version_id is None else self.by_id(version_id)
 
     def alias(self, asset: str, name: str) -> Version | None:
         """Return the version an alias points at."""
@@ -266,12 +314,20 @@ def _part(row: Mapping[str, Any]) -> Part:
     return Part(
         part_id=row["part_id"],
         asset=row["asset"],
-        relation=Relation.parse(row["relation"]),
+        locator=row["locator"],
         columns=_columns(row["columns"]),
-        fingerprint=Fingerprint(row["row_count"], int(row["hash_xor"]), int(row["hash_total"])),
+        fingerprint=Fingerprint(
+            row["row_count"], int(row["hash_xor"]), int(row["hash_total"]), row["hash_algorithm"]
+        ),
         partition_key=row["partition_key"],
         profile=row["profile"],
         inputs=tuple(row["inputs"]),
+        store=row["store"],
+        role=row["role"],
+        state=row["state"],
+        bytes=row["bytes"],
+        parent_id=row["parent_id"],
+        replaces=tuple(row["replaces"]),
     )
 
 

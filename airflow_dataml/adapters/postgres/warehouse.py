@@ -7,33 +7,21 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataml.adapters.postgres.fingerprints import fingerprint_relation
 from airflow_dataml.adapters.postgres.profiles import profile_relation
-from airflow_dataml.core.datasets import Column, Fingerprint
+from airflow_dataml.adapters.postgres.views import columns_of, point_view, union_sql
 from airflow_dataml.core.errors import SpecError
 from airflow_dataml.core.refs import quote_identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from airflow_dataml.adapters.postgres.connection import Connection
-    from airflow_dataml.core.datasets import Part
+    from airflow_dataml.core.datasets import Column, Fingerprint, Part
     from airflow_dataml.core.refs import Relation
 
-_UNSIGNED = 1 << 64
 _TYPE = re.compile(r"[a-z][a-z0-9_ ]*(\(\d+(, ?\d+)?\))?[a-z ]*(\[\])?", re.IGNORECASE)
-_COLUMNS = """
-SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type
-FROM pg_attribute a WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
-"""
-
-# What others may do with a view, as it must be granted again on its successor.
-_RIGHTS = """
-SELECT acl.privilege_type AS privilege,
-       CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END AS grantee
-FROM pg_class c, aclexplode(c.relacl) acl WHERE c.oid = to_regclass(%s) AND acl.grantee <> c.relowner
-"""
-_LOCK_TIMEOUT_S = 30
 
 
 class PostgresWarehouse:
@@ -45,7 +33,7 @@ class PostgresWarehouse:
 
     def columns(self, relation: Relation) -> tuple[Column, ...]:
         """Return a table's columns; empty when it is not there."""
-        return tuple(Column(**row) for row in self._db.rows(_COLUMNS, [relation.quoted]))
+        return columns_of(self._db, relation)
 
     def create_table(self, relation: Relation, columns: Sequence[Column]) -> None:
         """Create an empty table with columns of the given types."""
@@ -99,24 +87,18 @@ class PostgresWarehouse:
             self._db.execute(f"DROP VIEW pg_temp.{quote_identifier(name)}")
         self._bound.clear()
 
-    def bind(self, inputs: Mapping[str, Sequence[Part]]) -> None:
+    def bind(self, inputs: Mapping[str, tuple[Sequence[Part], Sequence[Column]]]) -> None:
         """Make unqualified names stand for exact versions in the next query.
 
         They become temporary views, which PostgreSQL finds before any other table of that name.
         """
-        for name, parts in inputs.items():
-            columns = [c.name for c in parts[-1].columns]
-            self._db.execute(f"CREATE TEMP VIEW {quote_identifier(name)} AS {self.union(parts, columns)}")
+        for name, (parts, columns) in inputs.items():
+            self._db.execute(f"CREATE TEMP VIEW {quote_identifier(name)} AS {union_sql(parts, columns)}")
             self._bound.append(name)
 
     def fingerprint(self, relation: Relation) -> Fingerprint:
         """Read every row once; see ``core.datasets.Fingerprint``."""
-        row = self._db.one(
-            f"""SELECT count(*) AS rows, coalesce(bit_xor(hash_record_extended(t, 0)), 0) AS xor,
-                       coalesce(sum(hash_record_extended(t, 1)), 0) AS total
-                FROM {relation.quoted} t"""
-        )
-        return Fingerprint(row["rows"], row["xor"] % _UNSIGNED, int(row["total"]) % _UNSIGNED)
+        return fingerprint_relation(self._db, relation)
 
     def profile(
         self, relation: Relation, columns: Sequence[Column], grids: dict[str, tuple[float, float]]
@@ -127,34 +109,24 @@ class PostgresWarehouse:
     def point_view(
         self, view: Relation, columns: Sequence[Column], parts: Sequence[Part], *, ours: bool
     ) -> None:
-        """Make a view show exactly these parts; the lock it takes is held until the transaction ends.
+        """Make a view show exactly these parts; see ``views.point_view``."""
+        point_view(self._db, view, columns, parts, ours=ours)
 
-        :param ours: whether an existing view of that name is one we made and may replace.
-        :raises SpecError: the name belongs to a table, or to a view that somebody else made.
-        :raises LedgerError: readers kept the view busy for half a minute; a retry may find it free.
-        """
-        kind = self._db.scalar("SELECT relkind FROM pg_class WHERE oid = to_regclass(%s)", [view.quoted])
-        if kind is not None and not (kind == "v" and ours):
-            what = "a view that was not published from here" if kind == "v" else "a table of its own"
-            msg = f"{view} is {what} and would be replaced: choose another name, or move it away first."
-            raise SpecError(msg)
-        if self._db.scalar("SELECT to_regnamespace(%s)", [quote_identifier(view.schema)]) is None:
-            self._db.execute(f"CREATE SCHEMA {quote_identifier(view.schema)}")
-        self._db.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT_S}s'")
-        rights = []
-        if kind == "v" and self.columns(view) != tuple(columns):
-            rights = self._db.rows(_RIGHTS, [view.quoted])
-            self._db.execute(f"DROP VIEW {view.quoted}")
-        names = [c.name for c in columns]
-        self._db.execute(f"CREATE OR REPLACE VIEW {view.quoted} AS {self.union(parts, names)}")
-        for right in rights:
-            self._db.execute(f"GRANT {right['privilege']} ON {view.quoted} TO {right['grantee']}")
-        self._db.execute("SET LOCAL lock_timeout = DEFAULT")
+    def union(self, parts: Sequence[Part], columns: Sequence[str | Column]) -> str:
+        """SQL that reads these parts as one; see ``views.union_sql``."""
+        return union_sql(parts, columns)
 
-    def union(self, parts: Sequence[Part], columns: Sequence[str]) -> str:
-        """SQL that reads these parts."""
+    def copy_batches(
+        self, relation: Relation, columns: Sequence[str], batches: Iterable[Sequence[Sequence[Any]]]
+    ) -> int:
+        """Stream rows into a table; one batch is in memory at a time."""
         names = ", ".join(quote_identifier(c) for c in columns)
-        return " UNION ALL ".join(f"SELECT {names} FROM {p.relation.quoted}" for p in parts)
+        with self._db.errors(), self._db.raw.cursor() as cursor:
+            with cursor.copy(f"COPY {relation.quoted} ({names}) FROM STDIN") as copy:
+                for batch in batches:
+                    for row in batch:
+                        copy.write_row(row)
+            return cursor.rowcount
 
     def export_csv(self, query: str, path: Path, params: Sequence[Any] | None = None) -> int:
         """Write a query's rows to a CSV file with header; the file appears whole or not at all."""

@@ -94,9 +94,9 @@ class TestStage:
             ({"path": "/absent.csv"}, SpecError, r"'/absent.csv' cannot be read"),
             ({"contract": "/absent.yml"}, ContractError, r"'/absent.yml' cannot be read"),
             (
-                {"mode": "merge"},
+                {"mode": "upsert"},
                 SpecError,
-                "mode 'merge' is unknown: write one of append, replace, partition",
+                "mode 'upsert' is unknown: write one of append, replace, partition, merge",
             ),
         ],
         ids=["missing file", "missing contract", "unknown mode"],

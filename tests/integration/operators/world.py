@@ -129,7 +129,7 @@ _FACTS = {
     "versions": """SELECT a.name, v.number, v.row_count, v.fingerprint, v.partition_key, v.fact_key,
                           v.facts -> 'artifact_digest' AS artifact
                    FROM dataml.version v JOIN dataml.asset a USING (asset_id)""",
-    "parts": "SELECT fact_key, relation, row_count, hash_xor, hash_total, partition_key FROM dataml.part",
+    "parts": "SELECT fact_key, locator, row_count, hash_xor, hash_total, partition_key FROM dataml.part",
     "reports": "SELECT fact_key, kind, verdict FROM dataml.report",
     "aliases": """SELECT a.name, l.name AS alias, v.number FROM dataml.alias l JOIN dataml.asset a USING (asset_id)
                   JOIN dataml.version v USING (version_id)""",

@@ -11,6 +11,7 @@ from airflow_dataml.core.datasets import Column
 from airflow_dataml.core.errors import AliasMovedError, NotFoundError, PromotionRefusedError, RegistryError
 from airflow_dataml.core.evaluation import PromotionPolicy
 from airflow_dataml.core.governance import Decision
+from airflow_dataml.core.layout import Layout
 from airflow_dataml.core.monitoring import MonitorPolicy, RetrainPolicy
 from airflow_dataml.core.refs import Relation
 from airflow_dataml.core.training import TrainingSpec
@@ -20,7 +21,7 @@ from airflow_dataml.steps.evaluate import Bench, evaluate_model
 from airflow_dataml.steps.ingest import Target, stage_csv
 from airflow_dataml.steps.observe import observe_batch
 from airflow_dataml.steps.promote import drain_aliases, promote_model
-from airflow_dataml.steps.publish import publish_part
+from airflow_dataml.steps.publish import place_of, publish_part
 from airflow_dataml.steps.score import score_batch
 from airflow_dataml.steps.train import Workshop, plan_training, train_model
 from airflow_dataml.testing import InMemoryRegistry
@@ -75,17 +76,19 @@ class Deployment:
         path = self.folder / f"{key}.csv"
         path.write_text("\n".join(lines) + "\n")
         staged = stage_csv(
-            **self._common,
+            ledger=self.ledger,
+            store=self.ledger.store,
             identity=identity("stage", key),
             target=Target("rides", "partition", key),
             path=path,
             columns=COLUMNS,
         )
         return publish_part(
-            **self._common,
+            ledger=self.ledger,
+            store=self.ledger.store,
             identity=identity("publish", key),
             staged=staged,
-            view=Relation("public", "rides"),
+            place=place_of(self.ledger, "rides", "public.rides", Layout()),
             require_check=False,
         )
 
@@ -134,6 +137,7 @@ class Deployment:
     def score(self, key: str) -> Version | Decision:
         return score_batch(
             **self._common,
+            store=self.ledger.store,
             identity=identity("score", key),
             model="ride_late",
             dataset="rides",
