@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from airflow_dataml.core.governance import Decision
-from airflow_dataml.core.profiles import CELLS
+from airflow_dataml.core.profiles import CELLS, counted, covered
 from airflow_dataml.core.statistics import (
     benjamini_hochberg,
     count_into,
@@ -83,6 +83,9 @@ def column_shifts(
 ) -> tuple[ColumnShift, ...]:
     """Compare two profiles column by column, values and missing rate, corrected for all tests together.
 
+    Values of a sampled column count as many as were sampled. Moments always move, so of temporal columns
+    the missing rate alone is compared.
+
     :param reference: profile of the version the model was trained on.
     :param current: profile of the window; same grids.
     """
@@ -90,10 +93,11 @@ def column_shifts(
     for name in columns:
         before, now = reference["columns"][name], current["columns"][name]
         n, m = reference["rows"] - before["nulls"], current["rows"] - now["nulls"]
-        if min(n, m) >= policy.min_rows and before.get("grid", True) and now.get("grid", True):
+        if _comparable(before, now, policy):
             left, right = _histograms(before, now)
             result = shift_test(left, right, tolerance=policy.tolerance)
-            shifts.append(ColumnShift(name, "values", result.psi, result.p_value, n, m))
+            sizes = (int(counted(before)), int(counted(now)))
+            shifts.append(ColumnShift(name, "values", result.psi, result.p_value, *sizes))
         if min(reference["rows"], current["rows"]) >= policy.min_rows:
             result = shift_test([before["nulls"], n], [now["nulls"], m], tolerance=policy.tolerance)
             shifts.append(
@@ -105,7 +109,21 @@ def column_shifts(
     )
 
 
-def _histograms(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list[int], list[int]]:
+def _comparable(before: Mapping[str, Any], now: Mapping[str, Any], policy: MonitorPolicy) -> bool:
+    if any(c.get("kind") == "temporal" or not c.get("grid", True) for c in (before, now)):
+        return False
+    return min(counted(before), counted(now)) >= policy.min_rows
+
+
+def _histograms(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list[float], list[float]]:
+    """Counts of both sides in the same bins, at the size that was really counted."""
+    sides = _bins(before, now)
+    shares = [counted(c) / (covered(c) or 1) for c in (before, now)]
+    left, right = ([count * share for count in side] for side, share in zip(sides, shares, strict=True))
+    return left, right
+
+
+def _bins(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list[int], list[int]]:
     if "grid" in before:
         edges = equal_share_bins(before["cells"], bins=BINS)
         lowest = before["cells"][0][0]
@@ -139,6 +157,8 @@ def blind_columns(
 
 
 def _outside(column: Mapping[str, Any]) -> float:
+    if column.get("kind") == "temporal":
+        return 0.0
     total = sum(count for _, count in column.get("cells", ()))
     outer = sum(count for cell, count in column.get("cells", ()) if cell in (0, CELLS + 1))
     return outer / total if total else 0.0

@@ -75,6 +75,30 @@ class TestColumnShifts:
         ]
         assert drifted(*sides)["values"]
 
+    def test_a_sample_is_no_more_evidence_than_it_has_rows(self) -> None:
+        before, after = categories(a=50_000, b=50_000), categories(a=42_000, b=58_000)
+        assert drifted(before, after, tolerance=0.0)["values"]
+        for side in (before, after):
+            side["columns"]["x"]["sampled"] = 600
+        assert not drifted(before, after, tolerance=0.0)["values"]
+        [values, missing] = column_shifts(before, after, columns=["x"], policy=MonitorPolicy())
+        assert (values.n_reference, missing.n_reference) == (600, 100_000)
+        before["columns"]["x"]["sampled"] = 400
+        assert "values" not in drifted(before, after)
+
+    def test_of_moments_the_missing_rate_alone_is_compared(self) -> None:
+        sides = [
+            {
+                "rows": 1000,
+                "columns": {
+                    "x": {"kind": "temporal", "nulls": nulls, "width": 60, "cells": [[at, 1000 - nulls]]}
+                },
+            }
+            for at, nulls in ((0, 0), (1025, 500))
+        ]
+        assert drifted(*sides) == {"missing": True}
+        assert blind_columns(*sides, columns=["x"]) == ()
+
     def test_a_histogram_that_cannot_see_says_so(self) -> None:
         inside = profile([0.0] * 1000)
         outside = profile([50.0] * 1000)
