@@ -19,15 +19,12 @@ if TYPE_CHECKING:
 
 
 def execute(command: Command, args: argparse.Namespace) -> int:
-    """Run a command on the ledger its arguments name, and return the exit code.
+    """Run a command on the ledger its arguments name, if it needs one, and return the exit code.
 
     What is wrong is one line on standard error; a traceback would mean a mistake of ours.
     """
-    from airflow_dataml.adapters.postgres.ledger import PostgresLedger
-
     try:
-        with PostgresLedger.connect(resolve_dsn(args.conn_id), check=command.check) as ledger:
-            output = command.run(ledger, args)
+        output = _run(command, args)
         _print(output, as_json=args.json)
     except DataMLError as err:
         sys.stderr.write(f"dataml: {err}\n")
@@ -39,7 +36,18 @@ def execute(command: Command, args: argparse.Namespace) -> int:
     return output.code
 
 
+def _run(command: Command, args: argparse.Namespace) -> Output:
+    if not command.needs_ledger(args):
+        return command.run(None, args)
+    from airflow_dataml.adapters.postgres.ledger import PostgresLedger
+
+    with PostgresLedger.connect(resolve_dsn(args.conn_id), check=command.check) as ledger:
+        return command.run(ledger, args)
+
+
 def _print(output: Output, *, as_json: bool) -> None:
+    if output.warnings and not as_json:
+        sys.stderr.write("".join(f"dataml: warning: {line}\n" for line in output.warnings))
     text = json.dumps(output.data, indent=2, default=plain) if as_json else output.text
     sys.stdout.write(text + "\n")
     sys.stdout.flush()

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataml.core.contract_extension import EXTENSION, Extension
 from airflow_dataml.core.contract_parser import parse_contract
-from airflow_dataml.core.contract_parts import EXTENSION, Extension, Variable
+from airflow_dataml.core.contract_parts import Variable
 from airflow_dataml.core.contract_yaml import write_yaml
 from airflow_dataml.core.errors import ContractError, NotFoundError
 from airflow_dataml.core.refs import Relation
@@ -18,7 +19,8 @@ from airflow_dataml.core.refs import Relation
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from airflow_dataml.core.contract_parts import ContractCheck, ContractColumn, OnFail
+    from airflow_dataml.core.contract_extension import OnFail
+    from airflow_dataml.core.contract_parts import ContractCheck, ContractColumn
 
 DATA_SOURCE = "dataml"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from airflow_dataml.core.contract_checks import COLUMN_CHECKS, DATASET_CHECKS, Check, FreshnessCheck
+from airflow_dataml.core.contract_extension import EXTENSION
 from airflow_dataml.core.contract_parts import ContractCheck, ContractColumn, Document
 from airflow_dataml.core.contract_rules import VARIABLE
 from airflow_dataml.core.contract_yaml import Path, read_yaml
@@ -18,6 +19,7 @@ from airflow_dataml.core.errors import ContractError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from airflow_dataml.core.contract_extension import Extension
     from airflow_dataml.core.contract_yaml import YamlText
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -67,6 +69,7 @@ class _Parser:
         self._check_identities(checks)
         if root is not None:
             self._check_variables(root, checks)
+            self._check_extension(root.extension, columns, checks)
         if root is None or self._problems:
             raise self._error()
         return Parsed(self._text.value, root, tuple(columns), tuple(check for check, _ in checks))
@@ -144,6 +147,13 @@ class _Parser:
             if now is not None and now not in known["var"]:
                 place = (*path, check.type, "now_variable")
                 self._problem(place, self._unknown(now, known["var"], "declared variable"))
+
+    def _check_extension(
+        self, extension: Extension, columns: list[ContractColumn], checks: list[tuple[ContractCheck, Path]]
+    ) -> None:
+        for path, name, what, known in extension.problems(columns, [check for check, _ in checks]):
+            twice = f"a second {name!r}; give it a 'qualifier' of its own"
+            self._problem((EXTENSION, *path), twice if known is None else self._unknown(name, known, what))
 
     def _read(self, model: type[Model], value: Any, path: Path) -> Model | None:
         if not isinstance(value, dict):

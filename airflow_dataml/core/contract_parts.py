@@ -1,4 +1,4 @@
-"""The pieces of a contract around its checks: columns, variables and our own block."""
+"""The pieces of a contract around its checks: columns, variables and the document."""
 
 from __future__ import annotations
 
@@ -7,34 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator
 
+from airflow_dataml.core.contract_extension import EXTENSION, Extension
 from airflow_dataml.core.contract_rules import Level, Part, Sql, Validity
 
 if TYPE_CHECKING:
     from airflow_dataml.core.contract_checks import Check
-
-OnFail = Literal["reject", "warn"]
-EXTENSION = "x-dataml"
-
-
-class Extension(Part):
-    """Our own block of a contract, stripped before Soda sees the file.
-
-    :param on_fail: ``reject`` keeps data that breaks the contract from being published; ``warn``
-        publishes it and says so.
-    :param require_rows: an empty table breaks the contract; without it, a check that needs a row to
-        measure anything passes on an empty table.
-    """
-
-    on_fail: OnFail = "reject"
-    require_rows: bool = True
-
-    @field_validator("on_fail", mode="before")
-    @classmethod
-    def _quarantine_comes_later(cls, value: object) -> object:
-        if value == "quarantine":
-            msg = "'quarantine' is not supported yet; write 'reject' or 'warn'"
-            raise ValueError(msg)
-        return value
 
 
 class Variable(Part):

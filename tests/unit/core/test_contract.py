@@ -93,9 +93,9 @@ def test_example_contracts_are_strict_contracts_with_types(path: Path) -> None:
         pytest.param(checks("  - row_count: {scope: eu}"), r"scope: .*closed Soda extension; write the condition as a 'filter'", id="scope"),
         pytest.param("dataset: w/rides\ncolumns: []\nx-dataml: {onfail: warn}", r"x-dataml.onfail: .* Did you mean 'on_fail'", id="own block"),
         pytest.param(
-            "dataset: w/rides\ncolumns: []\nx-dataml: {on_fail: quarantine}",
-            r"x-dataml.on_fail: 'quarantine' is not supported yet; write 'reject' or 'warn'",
-            id="quarantine",
+            "dataset: w/rides\ncolumns: []\nx-dataml: {on_fail: ignore}",
+            r"x-dataml.on_fail: must be 'reject', 'quarantine' or 'warn', not 'ignore'",
+            id="on_fail",
         ),
     ],
 )  # fmt: skip
