@@ -89,7 +89,9 @@ class TestTrigger:
 
     def test_it_fires_once_the_version_is_there(self, world: World) -> None:
         ingest(world)
-        assert self.first(self.trigger()) == {"status": "found", "version": "rides@1"}
+        event = self.first(self.trigger())
+        assert (event["status"], event["dataset"], event["version"]) == ("found", "rides", 1)
+        assert event["partition_key"] == "2026-01"
 
     def test_a_mistake_ends_the_wait_with_its_reason(self, world: World) -> None:
         event = self.first(self.trigger(dataml_conn_id="absent"))

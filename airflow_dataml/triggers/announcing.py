@@ -1,0 +1,157 @@
+"""Announcing every version once: what was told last is kept in Airflow, what is new is read from the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.definitions.asset import AssetNameRef
+from airflow.triggers.shared_stream import SharedStreamProducer
+
+from airflow_dataml.adapters.postgres.arrivals import following, highest
+from airflow_dataml.core.errors import DataMLError
+from airflow_dataml.triggers.listening import hearing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from airflow.triggers.shared_stream import AdvanceItem
+
+    from airflow_dataml.core.arrivals import Arrival, Awaited
+    from airflow_dataml.triggers.listening import Waiter
+
+log = logging.getLogger(__name__)
+
+_SAVE_PAUSES_S = (0.5, 2.0, 8.0)
+
+
+class Watermark:
+    """The number of the last version that was announced, in the state store of the watched asset.
+
+    :param store: what the triggerer gives an event trigger; without one the number is as old as the process.
+    :param awaited: what is announced; watchers that announce different things keep a number each.
+    """
+
+    def __init__(self, store: Any, awaited: Awaited, *, conn_id: str) -> None:
+        self._store = _store_of(store, awaited.asset)
+        kept = (conn_id, awaited.asset, awaited.alias, awaited.partition_key, awaited.min_verdict)
+        self.key = f"dataml_version_{hashlib.sha256(repr(kept).encode()).hexdigest()[:12]}"
+
+    async def load(self) -> int | None:
+        """Return the number; ``None`` before the first."""
+        try:
+            stored = await self._store.aget(self.key) if self._store is not None else None
+        except ValueError as err:
+            # Airflow cannot tell which of several assets is meant. Telling is worth more than remembering.
+            log.warning(
+                "What was announced is not kept over a restart; give each asset a trigger of its own: %s", err
+            )
+            self._store = stored = None
+        return stored if isinstance(stored, int) and not isinstance(stored, bool) else None
+
+    async def save(self, number: int) -> None:
+        """Keep the number; Airflow's API is tried a few times."""
+        if self._store is None:
+            return
+        for pause in _SAVE_PAUSES_S:
+            try:
+                await self._store.aset(self.key, number)
+            except Exception as err:  # noqa: BLE001 - whatever the API says, a repeated event is the worse end
+                log.warning("The watermark %s was not stored, trying again: %s", number, err)
+                await asyncio.sleep(pause)
+            else:
+                return
+        await self._store.aset(self.key, number)
+
+
+class Announcer(SharedStreamProducer):
+    """Yields each version after the watermark, and moves the watermark once Airflow has stored the event.
+
+    A triggerer that dies in between announces that version again when it is back; it loses none.
+
+    :param first: watermark to begin with where none was kept; what is there already is not announced
+        unless given.
+    """
+
+    def __init__(self, awaited: Awaited, *, conn_id: str, poll_interval: float, first: int | None) -> None:
+        self._awaited = awaited
+        self._conn_id = conn_id
+        self._poll_interval = poll_interval
+        self._first = first
+        self._mark: Watermark | None = None
+        self._unstored = False
+
+    async def open_stream(self) -> AsyncGenerator[tuple[Any, int | None], None]:
+        """Yield first a question for the state store, which only the trigger has, then versions."""
+        store: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        yield store, None
+        async with aclosing(self.arrivals(await store)) as arrivals:
+            async for arrival in arrivals:
+                yield arrival, arrival.number
+
+    async def advance(self, batch: Sequence[AdvanceItem]) -> None:
+        """Move the watermark over what was stored, up to the first version that was not."""
+        stored = None
+        for item in batch:
+            if item.broker_payload is None:
+                continue
+            self._unstored = self._unstored or not item.outcome.is_clean
+            if self._unstored:
+                break
+            stored = item.broker_payload
+        if stored is not None:
+            await self.settle(stored)
+
+    async def settle(self, number: int) -> None:
+        """Note that a version and all before it need not be announced again."""
+        if self._mark is not None:
+            await self._mark.save(number)
+
+    async def arrivals(self, store: Any) -> AsyncGenerator[Arrival, None]:
+        """Yield versions for ever; nothing that goes wrong ends it."""
+        self._mark = Watermark(store, self._awaited, conn_id=self._conn_id)
+        number: int | None = None
+        while True:
+            try:
+                async with hearing(
+                    conn_id=self._conn_id, asset=self._awaited.asset, poll_interval=self._poll_interval
+                ) as waiter:
+                    while True:
+                        if number is None:
+                            number = await self._begin(waiter, self._mark)
+                        page = await waiter.look(following(self._awaited, number))
+                        for arrival in page:
+                            yield arrival
+                            number = arrival.number
+                        if not page:
+                            await waiter.rest()
+            except Exception as err:  # a watcher that ends is one nobody notices
+                log.warning(
+                    "Still watching %s: %s", self._awaited, err, exc_info=not isinstance(err, DataMLError)
+                )
+            await asyncio.sleep(min(self._poll_interval, 5.0))
+
+    async def _begin(self, waiter: Waiter, mark: Watermark) -> int:
+        kept, newest = await mark.load(), await waiter.look(highest(self._awaited.asset))
+        if kept is not None and kept <= newest:
+            return kept
+        if kept is not None:
+            log.warning(
+                "The ledger has no %s@%s, which was announced: it is another one.", self._awaited.asset, kept
+            )
+        begin = newest if self._first is None else min(self._first, newest)
+        await mark.save(begin)
+        return begin
+
+
+def _store_of(store: Any, asset: str) -> Any:
+    """Return where state of the watched asset is kept: of the dataset's own, or of the only one there is."""
+    if store is None:
+        return None
+    try:
+        return store[AssetNameRef(asset)]
+    except KeyError:
+        return store
