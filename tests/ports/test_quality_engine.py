@@ -12,6 +12,7 @@ import pytest
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
+from airflow_dataml.adapters.native import NativeEngine
 from airflow_dataml.adapters.soda import SodaEngine
 from airflow_dataml.core.contract import Contract
 from airflow_dataml.core.errors import ContractError, QualityEngineError
@@ -40,7 +41,7 @@ COLUMNS = ("id", "km", "zone", "at")
 NOON = datetime(2013, 1, 31, 12, tzinfo=UTC)
 
 
-@pytest.fixture(params=[pytest.param(SodaEngine, id="soda")])
+@pytest.fixture(params=[pytest.param(SodaEngine, id="soda"), pytest.param(NativeEngine, id="native")])
 def engine(request: pytest.FixtureRequest) -> QualityEngine:
     """Each engine in turn; a new one is one line here."""
     made: QualityEngine = request.param()
