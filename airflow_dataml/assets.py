@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset
 
 from airflow_dataml.core.errors import SpecError
+from airflow_dataml.core.layout import Layout
 from airflow_dataml.core.refs import ASSET_KINDS, AssetNaming, Relation, check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from urllib.parse import SplitResult
 
 NAMING = AssetNaming()
@@ -25,11 +26,18 @@ def dataset(
     importance: str | None = None,
     tags: Sequence[str] = (),
     kind: str = "dataset",
+    layout: Layout | Mapping[str, Any] | None = None,
+    uri: str | None = None,
+    storage_conn_id: str | None = None,
 ) -> Asset:
     """Return the asset of a managed dataset.
 
     :param name: logical name, the same in every environment.
     :param table: the view readers query, ``schema.table``; ``public.<name>`` unless given.
+    :param layout: keys, indexes, defaults, comments and grants that every part and the view shall have;
+        see ``core.layout.Layout``.
+    :param uri: keep the rows in a Delta table at this path or object-store uri instead (extra ``delta``).
+    :param storage_conn_id: connection whose extra holds the object store's options, such as credentials.
     :param owner: who answers for it; shown in the catalog, as are description, importance and tags.
     :param kind: ``dataset``, or ``prediction`` for one that a model writes.
     """
@@ -37,7 +45,16 @@ def dataset(
         msg = f"dataset({name!r}, kind={kind!r}): write 'dataset' or 'prediction'."
         raise SpecError(msg)
     facts = _facts(owner=owner, description=description, importance=importance, tags=tags)
-    facts["table"] = str(Relation.parse(table or f"public.{check_name(name)}"))
+    if uri is not None and table is not None:
+        msg = f"dataset({name!r}): give a table of PostgreSQL or the uri of a Delta table, not both."
+        raise SpecError(msg)
+    if uri is None:
+        facts["table"] = str(Relation.parse(table or f"public.{check_name(name)}"))
+    else:
+        facts |= {"uri": uri, "store": "delta"}
+        facts |= {"storage_conn_id": storage_conn_id} if storage_conn_id else {}
+    if layout is not None:
+        facts["layout"] = (layout if isinstance(layout, Layout) else Layout(**layout)).to_dict()
     facts["kind"] = kind
     return Asset(
         name=name,
@@ -45,6 +62,30 @@ def dataset(
         group=kind,
         extra={"dataml": facts},
     )
+
+
+def external(
+    name: str,
+    *,
+    table: str,
+    keys: Sequence[str] = (),
+    owner: str | None = None,
+    description: str | None = None,
+    importance: str | None = None,
+    tags: Sequence[str] = (),
+) -> Asset:
+    """Return the asset of a table that somebody else writes; an event means that it was found changed.
+
+    :param name: logical name, the same in every environment.
+    :param table: the table as its owner calls it, ``schema.table``.
+    :param keys: columns that name a row, by which versions with copied rows are compared.
+    :param owner: who answers for it; shown in the catalog, as are description, importance and tags.
+    """
+    facts = _facts(owner=owner, description=description, importance=importance, tags=tags)
+    facts |= {"table": str(Relation.parse(table)), "kind": "external"}
+    if keys:
+        facts |= Layout(keys=tuple(keys)).to_location()
+    return Asset(name=name, uri=NAMING.uri("external", name), group="external", extra={"dataml": facts})
 
 
 def model(

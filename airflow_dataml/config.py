@@ -25,3 +25,8 @@ def work_dir() -> Path:
     """
     default = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "dataml"
     return Path(str(conf.get("dataml", "work_dir", fallback="") or default)).expanduser()
+
+
+def harvest_checks() -> bool:
+    """``[dataml] harvest_checks``: whether results of SQL check operators that are not ours become reports."""
+    return bool(conf.getboolean("dataml", "harvest_checks", fallback=True))

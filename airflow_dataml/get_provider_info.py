@@ -21,18 +21,32 @@ def get_provider_info() -> dict[str, object]:
         "training, alarms and blame on one ledger.",
         "integrations": [{"integration-name": _NAME, "tags": ["service"]}],
         "operators": _modules(
-            "operators", "datasets", "evaluation", "monitoring", "quality", "registry", "scoring", "training"
+            "operators",
+            "branches",
+            "datasets",
+            "evaluation",
+            "maintenance",
+            "monitoring",
+            "quality",
+            "quarantine",
+            "registry",
+            "scoring",
+            "staging",
+            "training",
+            "versions",
         ),
-        "sensors": _modules("sensors", "datasets"),
-        "triggers": _modules("triggers", "datasets"),
+        "sensors": _modules("sensors", "datasets", "overdue"),
+        "triggers": _modules("triggers", "datasets", "overdue"),
         "hooks": _modules("hooks", "ledger", "mlflow"),
         "notifications": [f"{_PACKAGE}.notifications.incidents.IncidentNotifier"],
         "extra-links": [f"{_PACKAGE}.links.LedgerLink"],
         "task-decorators": [
+            {"name": "dataset_stage", "class-name": f"{_PACKAGE}.decorators.staging.dataset_stage_task"},
             {
                 "name": "dataset_transform",
                 "class-name": f"{_PACKAGE}.decorators.datasets.dataset_transform_task",
-            }
+            },
+            {"name": "quality_check", "class-name": f"{_PACKAGE}.decorators.quality.quality_check_task"},
         ],
         "connection-types": [_ledger_connection(), _mlflow_connection()],
         "asset-uris": [
@@ -110,6 +124,12 @@ def _options() -> dict[str, object]:
             "must be shared for a retry to resume. {AIRFLOW_HOME}/dataml when empty.",
             default="",
             example="/mnt/shared/dataml",
+        ),
+        "harvest_checks": _option(
+            "Whether the results of SQL check operators that are not DataML's become reports in the ledger, at "
+            "the end of each such task.",
+            kind="boolean",
+            default="True",
         ),
         "ui": _option("Whether the DataML page and its API are mounted.", kind="boolean", default="True"),
     }

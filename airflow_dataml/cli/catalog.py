@@ -132,7 +132,7 @@ def _facts(facts: dict[str, Any]) -> list[tuple[str, Any]]:
 def _part(part: Part) -> dict[str, Any]:
     return {
         "part_id": part.part_id,
-        "relation": str(part.relation),
+        "relation": part.locator,
         "rows": part.rows,
         "partition_key": part.partition_key,
         "fingerprint": part.fingerprint.text,

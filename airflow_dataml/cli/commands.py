@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from airflow_dataml.cli import administration, catalog, evidence
-from airflow_dataml.cli.spec import Argument, Command, Group
+from airflow_dataml.cli import administration, adoption, catalog, diffing, evidence, maintenance
+from airflow_dataml.cli.branching import BRANCH
+from airflow_dataml.cli.contract_commands import CONTRACT
+from airflow_dataml.cli.delta import DELTA
+from airflow_dataml.cli.quarantine import QUARANTINE
+from airflow_dataml.cli.spec import Argument, Command, Group, positive
 
 STATES = ("open", "new", "acknowledged", "assigned", "resolved")
 KINDS = ("check", "profile", "evaluation", "monitor", "decision", "training")
-
-
-def positive(text: str) -> int:
-    """Return a number above zero, or make argparse refuse it."""
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
 
 
 # Taken by every command.
@@ -50,13 +46,18 @@ def _assets(what: str, plural: str, ref: str) -> Group:
     }[what]
     return Group(
         what,
-        f"Look at {plural}",
+        f"Look at {plural}" + (", adopt and release them" if what == "dataset" else ""),
         (
             Command("list", f"List {plural}", run[0], (_AFTER, _LIMIT)),
             Command(
                 "versions", f"List the versions of a {what}, newest first", run[1], (_NAME, _BEFORE, _LIMIT)
             ),
             Command("show", f"Show one version of a {what}", run[2], (_ref(ref),)),
+            *(
+                (*maintenance.DATASET_COMMANDS, *diffing.COMMANDS, *adoption.COMMANDS)
+                if what == "dataset"
+                else ()
+            ),
         ),
     )
 
@@ -85,6 +86,11 @@ COMMANDS: tuple[Command | Group, ...] = (
     ),
     _assets("dataset", "datasets", "NAME[@N]"),
     _assets("model", "models", "NAME[@N|@ALIAS]"),
+    CONTRACT,
+    BRANCH,
+    QUARANTINE,
+    maintenance.GC,
+    DELTA,
     Command(
         "lineage",
         "Walk from a version to what it was made from, or to what was made from it",

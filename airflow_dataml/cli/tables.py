@@ -82,3 +82,17 @@ def plain(value: Any) -> Any:
     '2013-01-02T00:00:00+00:00'
     """
     return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value)
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people say it.
+
+    >>> size(512), size(20_480), size(3 << 20)
+    ('512 B', '20.0 KiB', '3.0 MiB')
+    """
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"

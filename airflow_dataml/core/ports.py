@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from datetime import datetime
     from pathlib import Path
 
+    from airflow_dataml.core.branches import Branch
     from airflow_dataml.core.datasets import Column, Fingerprint, Part, Version
     from airflow_dataml.core.governance import Incident, Report
     from airflow_dataml.core.lineage import Direction, Edge, Graph
+    from airflow_dataml.core.ports_history import History
+    from airflow_dataml.core.ports_pointers import Pointers
+    from airflow_dataml.core.ports_quarantine import QuarantineLedger, Samples
+    from airflow_dataml.core.ports_states import States
     from airflow_dataml.core.refs import AssetKind, FactKey, Relation
+    from airflow_dataml.core.retention import Held
     from airflow_dataml.core.runs import RunIdentity, TaskRun
+    from airflow_dataml.core.stores import NewPart
     from airflow_dataml.core.training import Progress, TrainingJob, TrainingResult, TrainingSpec
 
 
@@ -70,6 +78,9 @@ class Assets(Protocol):
     def list(self, *, kind: str | None = None, after: str = "", limit: int = 100) -> list[dict[str, Any]]:
         """Return a page of catalog entries by name."""
 
+    def at(self, *, uri: str, table: str | None = None) -> str | None:
+        """Return the asset of a uri, or else the one whose readers query a table of this database."""
+
 
 class Versions(Protocol):
     """Versions, their parts and their aliases."""
@@ -85,23 +96,37 @@ class Versions(Protocol):
         *,
         run: TaskRun,
         fact: FactKey,
-        relation: Relation,
-        columns: Sequence[Column],
-        fingerprint: Fingerprint,
-        profile: Mapping[str, Any],
-        partition_key: str | None,
-        inputs: Sequence[int],
+        part: NewPart,
+        store: str = "postgres",
+        inputs: Sequence[int] = (),
+        parent_id: int | None = None,
     ) -> Part:
-        """Record a staged part."""
+        """Record a part that a store has made.
+
+        :param parent_id: the version a merge was computed on.
+        """
+
+    def rewrites_of(self, part_id: int) -> tuple[Part, ...]:
+        """Return the parts written anew for the merge of a batch."""
+
+    def mark_parts(self, part_ids: Sequence[int], *, state: str) -> None:
+        """Record that the rows of some parts are gone: ``dropped`` or ``released``."""
 
     def of_fact(self, fact: FactKey) -> Version | None:
         """Return the version a fact made, if it did."""
 
-    def find(self, ref: str) -> Version:
-        """Return ``name``, ``name@number`` or ``name@alias``; a bare name is the current version.
+    def find(self, ref: str, *, branch: str | None = None) -> Version:
+        """Return ``name``, ``name@number``, ``name@alias`` or ``name@time``; a bare name is what readers see.
 
+        :param branch: where a bare name is looked for first.
         :raises AssetNotFoundError, VersionNotFoundError: with the closest names.
         """
+
+    def head(self, asset: str, *, branch: str | None = None) -> Version | None:
+        """Return what readers see: the branch's version where it has one, else the current one."""
+
+    def as_of(self, asset: str, moment: datetime, *, alias: str = "current") -> Version | None:
+        """Return the version an alias pointed at, at a time."""
 
     def alias(self, asset: str, name: str) -> Version | None:
         """Return the version an alias points at."""
@@ -150,6 +175,59 @@ class Versions(Protocol):
 
     def list(self, asset: str, *, before: int | None = None, limit: int = 50) -> list[Version]:
         """Return a page of versions, newest first."""
+
+
+class Branches(Protocol):
+    """Worlds beside the one everybody reads."""
+
+    def open(self, *, name: str, schema: str, assets: Sequence[str], run: TaskRun) -> None:
+        """Write down a branch, what it begins from, and make its schema."""
+
+    def join(self, *, name: str, asset: str) -> None:
+        """Write down what a dataset that joins later begins from."""
+
+    def schema_of(self, name: str) -> str:
+        """Return the schema of an open branch."""
+
+    def is_open(self, name: str) -> bool:
+        """Whether a branch of that name is open."""
+
+    def get(self, name: str) -> Branch:
+        """Return an open branch with its datasets.
+
+        :raises BranchNotFoundError: with the closest names.
+        """
+
+    def lock(self, name: str) -> None:
+        """Take the branch's row for this transaction."""
+
+    def close(self, *, name: str, state: str, run: TaskRun) -> None:
+        """Write down that a branch was merged or dropped, and drop its schema."""
+
+    def opened_by(self, run: TaskRun) -> str | None:
+        """Return the open branch that an earlier try of a task made."""
+
+    def merged_by(self, run: TaskRun) -> tuple[int, ...]:
+        """Return ids of the versions that an earlier try of a task published by merging a branch."""
+
+    def list(self) -> list[dict[str, Any]]:
+        """Return all branches, newest first."""
+
+
+class Retention(Protocol):
+    """What a retention plan is made from."""
+
+    def held(self, asset: str) -> tuple[Held, ...]:
+        """Return the versions whose rows are all there, with whatever holds them."""
+
+    def sizes(self, asset: str) -> dict[int, int]:
+        """Return the bytes of every live part."""
+
+    def staged(self, asset: str) -> dict[int, datetime]:
+        """Return live parts that no version has, and when they were staged."""
+
+    def locators(self, store: str) -> tuple[str, ...]:
+        """Return everything of a store that the ledger means to keep."""
 
 
 class Reports(Protocol):
@@ -265,7 +343,7 @@ class Warehouse(Protocol):
     ) -> None:
         """Create a table from a query with values for ``%(name)s``."""
 
-    def bind(self, inputs: Mapping[str, Sequence[Part]]) -> None:
+    def bind(self, inputs: Mapping[str, tuple[Sequence[Part], Sequence[Column]]]) -> None:
         """Make names stand for exact versions until the transaction ends."""
 
     def fingerprint(self, relation: Relation) -> Fingerprint:
@@ -281,14 +359,11 @@ class Warehouse(Protocol):
     ) -> None:
         """Make a view show exactly these parts; ``ours`` says that an existing view may be replaced."""
 
-    def drop_view(self, view: Relation) -> None:
-        """Drop a view of ours, if it is there."""
-
     def engine_connection(self) -> AbstractContextManager[Any]:
         """Open a connection for a quality engine; it sees what is committed."""
 
-    def union(self, parts: Sequence[Part], columns: Sequence[str]) -> str:
-        """SQL that reads these parts."""
+    def union(self, parts: Sequence[Part], columns: Sequence[str | Column]) -> str:
+        """SQL that reads these parts as one, cast to the given schema; a bare name keeps its newest type."""
 
     def export_csv(self, query: str, path: Path, params: Sequence[Any] | None = None) -> int:
         """Write a query's rows to a CSV file with header, atomically; returns the rows."""
@@ -340,6 +415,14 @@ class Ledger(Protocol):
         """Versions, parts and aliases."""
 
     @property
+    def branches(self) -> Branches:
+        """Branches."""
+
+    @property
+    def retention(self) -> Retention:
+        """Who holds which version, and what it weighs."""
+
+    @property
     def reports(self) -> Reports:
         """Evidence."""
 
@@ -358,6 +441,26 @@ class Ledger(Protocol):
     @property
     def outbox(self) -> Outbox:
         """Events for other systems."""
+
+    @property
+    def history(self) -> History:
+        """The past, for checks that learn from it."""
+
+    @property
+    def states(self) -> States:
+        """What engines measured of single parts."""
+
+    @property
+    def pointers(self) -> Pointers:
+        """The past of aliases and parts."""
+
+    @property
+    def quarantine(self) -> QuarantineLedger:
+        """Rows that were set aside."""
+
+    @property
+    def samples(self) -> Samples:
+        """A few of the rows that broke a check."""
 
     def transaction(self) -> AbstractContextManager[None]:
         """All or nothing; the warehouse takes part in it."""

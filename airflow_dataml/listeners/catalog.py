@@ -1,8 +1,8 @@
-"""A listener that writes every asset of the cluster into the catalog, whoever updates it.
+"""A listener that writes every asset of the cluster into the catalog, whoever updates it, and keeps foreign checks.
 
-Airflow calls it in the API server, and in the scheduler for watchers, in the middle of its own work:
-it only puts a name into a bounded queue. A daemon thread does the writing, drops what it cannot
-write, and says so once.
+Airflow tells it of assets in the API server, and in the scheduler for watchers, in the middle of its own
+work: it only puts a name into a bounded queue. A daemon thread does the writing, drops what it cannot
+write, and says so once. Of a task's end it is told in the task's own process, once the work is done.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 import queue
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 CAPACITY = 1000
 _OURS = "dataml://"
+_OUR_OPERATORS = "airflow_dataml.operators."
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +135,29 @@ class CatalogListener:
                 self.observer.see(Sighting(asset.name, asset.uri, f"{dag_id}.{task_id}" if dag_id else None))
         except Exception as err:  # noqa: BLE001 - raising here would fail the request that reports a task's success
             log.warning("An asset event was not understood: %r", err)
+
+    @hookimpl
+    def on_task_instance_success(self, task_instance: Any) -> None:
+        """Keep what the checks of a task found that is not ours."""
+        self._harvest(task_instance)
+
+    @hookimpl
+    def on_task_instance_failed(self, task_instance: Any) -> None:
+        """Keep what the checks found that made a task fail, or did not."""
+        self._harvest(task_instance)
+
+    def _harvest(self, task_instance: Any) -> None:
+        try:
+            task = getattr(task_instance, "task", None)
+            if not getattr(task, "check_results", None) or _ours(task):
+                return
+            from airflow_dataml.listeners.harvest import harvest_task
+
+            harvest_task(task_instance)
+        except Exception as err:  # noqa: BLE001 - a task whose work is done must not fail for what is said about it
+            log.warning("Results of checks are not kept: %s", err)
+
+
+def _ours(task: object) -> bool:
+    """Whether the operator keeps its own evidence."""
+    return any(kind.__module__.startswith(_OUR_OPERATORS) for kind in type(task).__mro__)

@@ -5,18 +5,22 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseHook, BaseOperator
 from pydantic import BaseModel, ValidationError
 
 from airflow_dataml import config
 from airflow_dataml.assets import facts_of
 from airflow_dataml.core.datasets import StagedPart
 from airflow_dataml.core.errors import PolicyError, SpecError
+from airflow_dataml.core.layout import Layout
 from airflow_dataml.core.refs import Relation, TaskKey
 from airflow_dataml.core.runs import RunIdentity
+from airflow_dataml.core.scores import event_quality
 from airflow_dataml.hooks.ledger import DataMLHook
 from airflow_dataml.links import LINK_KEY, LedgerLink, asset_path
 from airflow_dataml.retries import RETRY_POLICY
+from airflow_dataml.steps.branches import location_on
+from airflow_dataml.steps.publish import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from airflow_dataml.adapters.postgres.ledger import PostgresLedger
+    from airflow_dataml.core.datasets import Version
+    from airflow_dataml.core.governance import Report
+    from airflow_dataml.core.stores import DatasetStore, Place
 
 
 Authored = TypeVar("Authored", bound=BaseModel)
@@ -74,6 +81,31 @@ class DataMLOperator(BaseOperator):
             msg = f"task {self.task_id!r} works on one batch and this run has no partition key: trigger the DAG with one."
             raise SpecError(msg)
         return key
+
+    def announce(
+        self,
+        context: Context,
+        asset: Asset,
+        version: Version,
+        *,
+        branch: str | None = None,
+        report: Report | None = None,
+    ) -> None:
+        """Let the asset's event carry a version; on a branch there is no event, for nobody else may act on it.
+
+        :param report: what its checks found; the event carries their summary under Airflow's own key too.
+        """
+        self.link(context, version.asset, version=version.number)
+        if branch is not None:
+            # Airflow reads the outlets of this very task object once it has succeeded.
+            self.outlets = [outlet for outlet in self.outlets if outlet != asset]
+            return
+        context["outlet_events"][asset].extra = event_facts(
+            version.ref,
+            rows=version.rows,
+            fingerprint=version.fingerprint,
+            partition_key=version.partition_key,
+        ) | (event_quality(report) if report else {})
 
     def link(
         self, context: Context, name: str, *, version: int | None = None, report: int | None = None
@@ -128,8 +160,49 @@ def register(ledger: PostgresLedger, asset: Asset) -> None:
         description=facts.get("description"),
         importance=facts.get("importance"),
         tags=facts.get("tags", ()),
-        location={"table": facts["table"]} if "table" in facts else {},
+        location={name: facts[name] for name in ("table", "uri", "store", "storage_conn_id", "layout") if name in facts},
     )
+
+
+def layout_of(ledger: PostgresLedger, asset: Asset) -> Layout:
+    """Return what a dataset's parts and view shall have; as adopted, where the DAG says nothing."""
+    declared = facts_of(asset)
+    return Layout.from_location(
+        declared if "layout" in declared else ledger.assets.get(asset.name)["location"]
+    )
+
+
+def location_of(asset: Asset) -> str:
+    """Return what readers of a dataset name: its view, or the uri of its Delta table."""
+    return str(facts_of(asset).get("uri") or view_of(asset))
+
+
+def store_of(ledger: PostgresLedger, asset: Asset) -> DatasetStore:
+    """Return the store that keeps a dataset's rows."""
+    facts = facts_of(asset)
+    if facts.get("store") != "delta":
+        return ledger.store
+    from airflow_dataml.adapters.delta import delta_store
+
+    options: dict[str, str] = {}
+    if conn_id := facts.get("storage_conn_id"):
+        extra = BaseHook.get_connection(conn_id).extra_dejson
+        options = {str(key): str(value) for key, value in extra.items()}
+    return delta_store(ledger, options)
+
+
+def place_for(ledger: PostgresLedger, asset: Asset, *, branch: str | None = None) -> Place:
+    """Return where readers of a dataset find it, on a branch or for everybody."""
+    location = location_of(asset)
+    if branch is not None:
+        location = location_on(ledger, branch, location, store=facts_of(asset).get("store", "postgres"))
+    return place_of(ledger, asset.name, location, layout_of(ledger, asset), branch=branch)
+
+
+def branch_of(context: Context, given: str | None) -> str | None:
+    """Return the branch a task writes to: what was given, else ``dataml_branch`` of the run's configuration."""
+    conf = getattr(context["dag_run"], "conf", None) or {}
+    return given or conf.get("dataml_branch") or None
 
 
 def view_of(asset: Asset) -> Relation:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.contract import Contract
-from airflow_dataml.core.datasets import WRITE_MODES, Column
-from airflow_dataml.core.errors import ContractError, SpecError
-from airflow_dataml.operators.base import DataMLOperator, event_facts, ref_of, register, staged_for, view_of
-from airflow_dataml.steps.ingest import Target, stage_csv, stage_query
+from airflow_dataml.core.datasets import Column
+from airflow_dataml.core.errors import ContractError
+from airflow_dataml.operators.base import DataMLOperator, place_for, ref_of, register, staged_for, store_of
+from airflow_dataml.operators.staging import StagingOperator
+from airflow_dataml.steps.ingest import stage_csv, stage_parquet, stage_query
 from airflow_dataml.steps.publish import publish_part
 
 if TYPE_CHECKING:
@@ -18,103 +19,81 @@ if TYPE_CHECKING:
     from airflow.sdk import Asset
     from airflow.sdk.definitions.context import Context
 
-    from airflow_dataml.core.datasets import WriteMode
 
+class DatasetStageOperator(StagingOperator):
+    """Stage a file: its rows land in a part that no reader sees.
 
-class DatasetStageOperator(DataMLOperator):
-    """Stage a CSV file: its rows land in a part that no reader sees.
-
-    :param dataset: the managed dataset, from ``dataset(...)``.
-    :param path: CSV file with a header line, on this worker's file system. Templated.
+    :param path: CSV file with a header line, or a Parquet file (``.parquet``, extra ``delta``), on this
+        worker's file system. Templated.
     :param contract: Soda contract file whose columns give the names and types. Templated.
-    :param mode: what publishing the part will do: ``append``, ``replace``, or ``partition`` (replace
-        the batch of the same partition key; the default).
-    :param partition_key: the batch; the run's own partition key unless given. Templated.
+
+    The other parameters are those of ``StagingOperator``.
     """
 
-    template_fields: Sequence[str] = ("path", "contract", "partition_key")
+    template_fields: Sequence[str] = ("path", "contract", "partition_key", "branch")
 
-    def __init__(
-        self,
-        *,
-        dataset: Asset,
-        path: str,
-        contract: str,
-        mode: WriteMode = "partition",
-        partition_key: str | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, path: str, contract: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.dataset = dataset
         self.path = path
         self.contract = contract
-        self.mode = mode
-        self.partition_key = partition_key
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage the file and return the staged part."""
         self.link(context, self.dataset.name)
         columns = _columns(Contract.from_file(self.contract))
-        target = _target(self, context)
         with self.ledger() as ledger:
             register(ledger, self.dataset)
-            staged = stage_csv(
+            stage = stage_parquet if Path(self.path).suffix == ".parquet" else stage_csv
+            staged = stage(
                 ledger=ledger,
-                warehouse=ledger.warehouse,
+                store=store_of(ledger, self.dataset),
                 identity=self.identity(context),
-                target=target,
+                target=self.target(ledger, context),
                 path=Path(self.path),
                 columns=columns,
             )
         return staged.to_dict()
 
 
-class DatasetTransformOperator(DataMLOperator):
+class DatasetTransformOperator(StagingOperator):
     """Stage the result of a SQL query over exact versions of managed datasets.
 
-    :param dataset: the dataset the query makes.
     :param sql: a SELECT, or a ``.sql`` file. Each input's name, unqualified, stands for one exact
         version, so the result's lineage is exact. Templated.
-    :param inputs: datasets the query reads; a mapping gives them other names in the query, and a
-        string ``name@number`` pins a version.
+    :param inputs: datasets the query reads; a mapping gives them other names in the query, and a string
+        pins a version: ``name@number``, ``name@alias`` or ``name@time``.
     :param parameters: values for ``%(name)s`` in the query, bound by the driver; ``partition_key`` is
         always there. Templated.
-    :param mode: as for ``DatasetStageOperator``.
-    :param partition_key: as for ``DatasetStageOperator``. Templated.
+
+    The other parameters are those of ``StagingOperator``.
     """
 
-    template_fields: Sequence[str] = ("sql", "parameters", "partition_key")
+    template_fields: Sequence[str] = ("sql", "parameters", "partition_key", "branch")
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers = {"sql": "sql"}  # noqa: RUF012 - Airflow reads a plain class attribute
 
     def __init__(
         self,
         *,
-        dataset: Asset,
         sql: str,
         inputs: Sequence[Asset | str] | Mapping[str, Asset | str],
         parameters: Mapping[str, Any] | None = None,
-        mode: WriteMode = "partition",
-        partition_key: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.dataset = dataset
         self.sql = sql
         self.inputs = inputs
         self.parameters = parameters
-        self.mode = mode
-        self.partition_key = partition_key
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the query into a staged part and return it."""
         self.link(context, self.dataset.name)
-        target = _target(self, context)
         with self.ledger() as ledger:
             register(ledger, self.dataset)
+            target = self.target(ledger, context)
             staged = stage_query(
                 ledger=ledger,
-                warehouse=ledger.warehouse,
+                store=store_of(ledger, self.dataset),
                 identity=self.identity(context),
                 target=target,
                 query=self.sql,
@@ -133,44 +112,45 @@ class DatasetPublishOperator(DataMLOperator):
     :param staged: what the stage task returned. Templated.
     :param require_check: whether a passed quality check is required; turn it off only for data no
         contract exists for.
+    :param allow_breaking: publish though columns readers know are gone or of another type. Without it,
+        such a batch is refused and the refusal names who reads the dataset.
     """
 
     template_fields: Sequence[str] = ("staged",)
 
-    def __init__(self, *, dataset: Asset, staged: Any, require_check: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        dataset: Asset,
+        staged: Any,
+        require_check: bool = True,
+        allow_breaking: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(outlets=[dataset, *kwargs.pop("outlets", [])], **kwargs)
         self.dataset = dataset
         self.staged = staged
         self.require_check = require_check
+        self.allow_breaking = allow_breaking
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish and return the version."""
         self.link(context, self.dataset.name)
+        staged = staged_for(self.dataset, self.staged)
         with self.ledger() as ledger:
             version = publish_part(
                 ledger=ledger,
-                warehouse=ledger.warehouse,
+                store=store_of(ledger, self.dataset),
                 identity=self.identity(context),
-                staged=staged_for(self.dataset, self.staged),
-                view=view_of(self.dataset),
+                staged=staged,
+                place=place_for(ledger, self.dataset, branch=staged.branch),
                 require_check=self.require_check,
+                allow_breaking=self.allow_breaking,
             )
-        self.link(context, version.asset, version=version.number)
-        context["outlet_events"][self.dataset].extra = event_facts(
-            version.ref,
-            rows=version.rows,
-            fingerprint=version.fingerprint,
-            partition_key=version.partition_key,
-        )
+            part_id = version.facts.get("part_id", staged.part_id)
+            report = ledger.reports.latest(asset=staged.asset, kind="check", part_id=part_id)
+        self.announce(context, self.dataset, version, branch=staged.branch, report=report)
         return {"version": version.ref, "rows": version.rows, "fingerprint": version.fingerprint}
-
-
-def _target(operator: DatasetStageOperator | DatasetTransformOperator, context: Context) -> Target:
-    if operator.mode not in WRITE_MODES:
-        msg = f"mode {operator.mode!r} is unknown: write one of {', '.join(WRITE_MODES)}."
-        raise SpecError(msg)
-    key = operator.partition_key_of(context, operator.partition_key)
-    return Target(operator.dataset.name, operator.mode, key)
 
 
 def _inputs(inputs: Sequence[Asset | str] | Mapping[str, Asset | str]) -> dict[str, str]:

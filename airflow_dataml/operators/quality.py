@@ -1,86 +1,290 @@
-"""The operator that verifies a staged batch against its contract."""
+"""The operator that verifies a staged batch, a published version or any table against its contract."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.sql.operators.sql import BaseSQLOperator
+
+from airflow_dataml import config
+from airflow_dataml.assets import facts_of
 from airflow_dataml.core.contract import Contract
-from airflow_dataml.core.errors import SpecError
-from airflow_dataml.operators.base import DataMLOperator, ref_of, staged_for
-from airflow_dataml.steps.verify import verify_part
+from airflow_dataml.core.errors import QualityGateError, SpecError
+from airflow_dataml.core.refs import Relation, VersionRef
+from airflow_dataml.core.scores import event_quality
+from airflow_dataml.hooks.ledger import DataMLHook
+from airflow_dataml.operators.base import (
+    DataMLOperator,
+    branch_of,
+    location_of,
+    place_for,
+    ref_of,
+    register,
+    staged_for,
+    store_of,
+    view_of,
+)
+from airflow_dataml.operators.check_results import check_results
+from airflow_dataml.operators.engines import engine_for
+from airflow_dataml.operators.places import enter, lineage_name
+from airflow_dataml.steps.examine import Question
+from airflow_dataml.steps.verify import verify_part, verify_table, verify_version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from airflow.providers.openlineage.extractors import OperatorLineage
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
     from airflow.sdk import Asset
     from airflow.sdk.definitions.context import Context
 
+    from airflow_dataml.adapters.postgres.connection import Connection
+    from airflow_dataml.adapters.postgres.ledger import PostgresLedger
+    from airflow_dataml.core.contract_extension import OnFail
+    from airflow_dataml.core.governance import Report
+    from airflow_dataml.operators.engines import EngineName
     from airflow_dataml.steps.verify import Scope
 
 
-class QualityCheckOperator(DataMLOperator):
-    """Run a Soda contract on a staged batch; keep the evidence, then refuse what fails.
+class QualityCheckOperator(DataMLOperator, BaseSQLOperator):
+    """Run a contract in Soda's language on rows; keep the evidence, then refuse what fails.
 
-    :param dataset: the dataset the batch is for.
+    What is verified is a staged batch (``dataset`` and ``staged``), a published version (``dataset``, and
+    ``version`` for another than the current one), or a table somebody else writes (``table``, or a
+    ``dataset`` from ``external(...)``). The checks are told to OpenLineage as those of Airflow's own SQL
+    check operators are. With the dataset among its ``outlets``, the event of a task that passed carries the
+    summary, also under the key that Airflow's own data-quality gate reads.
+
+    :param dataset: the dataset the rows are of.
     :param staged: what the stage task returned. Templated.
-    :param contract: Soda contract file. Templated.
-    :param scope: ``result`` checks what readers would see after publication (cost grows with the
-        dataset), ``batch`` the new rows alone.
+    :param version: ``name@number``, ``name@alias`` or ``name@time``; what readers see unless given. Templated.
+    :param table: ``schema.table`` of a table nobody publishes here; it is entered into the catalog. With
+        ``conn_id`` it is one in that connection's PostgreSQL database. Both templated.
+    :param contract: Soda contract file, or its text. Templated.
+    :param scope: of a staged batch: ``result`` checks what readers would see after publication, ``batch`` the new
+        rows alone. With the native engine, parts that were verified before are not read again either way.
+    :param engine: ``native``, ``soda`` (extra ``soda``), or ``auto``: native where it knows every check.
     :param references: dataset named in a ``valid_reference_data`` -> the managed dataset whose current version is meant.
     :param data_timestamp: ISO time that freshness is measured against; now unless given. Templated.
     :param variables: contract variables. Templated.
-    :param timeout: seconds one statement of the engine may take.
+    :param timeout: seconds all statements of the engine may take together; what is not evaluated by then is an error.
+    :param on_fail: ``reject``, ``quarantine`` or ``warn`` instead of what the contract says.
+    :param branch: verify what readers of a branch see; ``dataml_branch`` of the run's configuration unless
+        given. Templated.
     """
 
-    template_fields: Sequence[str] = ("staged", "contract", "data_timestamp", "variables")
+    conn_id_field = "dataml_conn_id"
+    template_fields: Sequence[str] = (
+        "staged", "version", "table", "conn_id", "contract", "data_timestamp", "variables", "branch",
+    )  # fmt: skip
 
     def __init__(
         self,
         *,
-        dataset: Asset,
-        staged: Any,
         contract: str,
+        dataset: Asset | None = None,
+        staged: Any = None,
+        version: str | None = None,
+        table: str | None = None,
         scope: Scope = "result",
+        engine: EngineName = "auto",
         references: Mapping[str, Asset | str] | None = None,
         data_timestamp: str | None = None,
         variables: Mapping[str, str] | None = None,
         timeout: float = 600,
+        on_fail: OnFail | None = None,
+        branch: str | None = None,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("multiple_outputs", True)
         super().__init__(**kwargs)
         self.dataset = dataset
         self.staged = staged
+        self.version = version
+        self.table = table
         self.contract = contract
         self.scope = scope
+        self.engine = engine
         self.references = references
         self.data_timestamp = data_timestamp
         self.variables = variables
         self.timeout = timeout
+        self.on_fail = on_fail
+        self.branch = branch
+        self._elsewhere: Connection | None = None
+        self._location: str | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Verify the batch and return the verdict."""
-        from airflow_dataml.adapters.soda import SodaEngine
-
-        self.link(context, self.dataset.name)
-        contract = Contract.from_file(self.contract)
+        """Verify the rows and return the verdict."""
+        self._require_one_subject()
+        if self.dataset is not None:
+            self.link(context, self.dataset.name)
+        question = self._question()
         with self.ledger() as ledger:
-            report = verify_part(
-                ledger=ledger,
-                warehouse=ledger.warehouse,
-                engine=SodaEngine(),
-                identity=self.identity(context),
-                staged=staged_for(self.dataset, self.staged),
-                contract=contract,
-                scope=self.scope,
-                references={name: ref_of(asset) for name, asset in (self.references or {}).items()},
-                data_timestamp=_timestamp(self.data_timestamp),
-                variables=self.variables,
-                timeout_s=self.timeout,
+            try:
+                report = self._verify(ledger, context, question)
+            except QualityGateError as err:
+                self._tell(context, err.report)
+                raise
+            self._tell(context, report.body | {"asset": report.asset, "report_id": report.report_id})
+            self._announce(ledger, context, report)
+        facts = {"report": report.report_id, "verdict": report.verdict, "summary": report.body["summary"]}
+        return facts | ({"version": report.body["version"]} if "version" in report.body else {})
+
+    def on_kill(self) -> None:
+        """Cancel what runs in the database, the engine's statements too."""
+        super().on_kill()
+        if self._elsewhere is not None:
+            self._elsewhere.cancel()
+
+    def get_db_hook(self) -> PostgresHook:
+        """Return Airflow's hook on the connection of what is verified; the engines open one of their own."""
+        from airflow.providers.postgres.hooks.postgres import PostgresHook
+
+        return PostgresHook(postgres_conn_id=self._conn_id())
+
+    def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any]:
+        """Return the dataset whose rows are verified; its checks are added when they are done."""
+        from airflow.providers.common.compat.openlineage.facet import Dataset
+        from airflow.providers.openlineage.extractors import OperatorLineage
+
+        name = lineage_name(self._readers_name(), DataMLHook(self._conn_id()).dsn())
+        return OperatorLineage(inputs=[Dataset(namespace=name.namespace, name=name.name)])
+
+    def _conn_id(self) -> str:
+        return str(self.conn_id or self.dataml_conn_id or config.conn_id())
+
+    def _require_one_subject(self) -> None:
+        said = {name for name in ("dataset", "staged", "version", "table") if getattr(self, name) is not None}
+        if said not in ({"dataset"}, {"dataset", "staged"}, {"dataset", "version"}, {"table"}):
+            msg = (
+                f"task {self.task_id!r} is given {' and '.join(sorted(said)) or 'nothing'} to verify: give dataset "
+                "and staged (a batch), dataset (what readers see), dataset and version, or table."
             )
-        self.link(context, self.dataset.name, report=report.report_id)
-        return {"report": report.report_id, "verdict": report.verdict, "summary": report.body.get("summary")}
+            raise SpecError(msg)
+        if self.conn_id is not None and self.table is None:
+            msg = f"task {self.task_id!r}: conn_id={self.conn_id!r} goes with table; a dataset is where the ledger is."
+            raise SpecError(msg)
+
+    def _question(self) -> Question:
+        from airflow_dataml.adapters.native.rules import NativeRules
+
+        named = f"the contract of task {self.task_id!r}"
+        said = self.contract
+        return Question(
+            contract=Contract.from_text(said, source=named) if "\n" in said else Contract.from_file(said),
+            references={name: ref_of(asset) for name, asset in (self.references or {}).items()},
+            data_timestamp=_timestamp(self.data_timestamp),
+            variables=self.variables or {},
+            timeout_s=self.timeout,
+            on_fail=self.on_fail,
+            rules=NativeRules(),
+        )
+
+    def _verify(self, ledger: PostgresLedger, context: Context, question: Question) -> Report:
+        dataset = self.dataset
+        if dataset is None or (self.version is None and facts_of(dataset).get("kind") == "external"):
+            return self._verify_table(ledger, context, question)
+        said: dict[str, Any] = {
+            "ledger": ledger,
+            "warehouse": ledger.warehouse,
+            "store": store_of(ledger, dataset),
+            "engine": engine_for(self.engine, question.contract, connect=ledger.connection.beside),
+            "identity": self.identity(context),
+        }
+        if self.staged is None:
+            branch = branch_of(context, self.branch)
+            self._locate(ledger, dataset, branch)
+            return verify_version(**said, ref=_ref(dataset, self.version), question=question, branch=branch)
+        staged = staged_for(dataset, self.staged)
+        self._locate(ledger, dataset, staged.branch)
+        return verify_part(
+            **said,
+            staged=staged,
+            contract=question.contract,
+            scope=self.scope,
+            references=question.references,
+            data_timestamp=question.data_timestamp,
+            variables=question.variables,
+            timeout_s=question.timeout_s,
+            on_fail=question.on_fail,
+            rules=question.rules,
+        )
+
+    def _verify_table(self, ledger: PostgresLedger, context: Context, question: Question) -> Report:
+        relation = view_of(self.dataset) if self.dataset is not None else Relation.parse(str(self.table))
+        dsn = DataMLHook(self._conn_id()).dsn()
+        if self.dataset is not None:
+            register(ledger, self.dataset)
+            asset = self.dataset.name
+        else:
+            asset = enter(ledger, relation, dsn=dsn, conn_id=self.conn_id, task_id=self.task_id)
+        self.link(context, asset)
+        with self._beside(ledger, dsn) as (warehouse, connection):
+            return verify_table(
+                ledger=ledger,
+                warehouse=warehouse,
+                store=ledger.store,
+                engine=engine_for(self.engine, question.contract, connect=connection.beside),
+                identity=self.identity(context),
+                asset=asset,
+                relation=relation,
+                question=question,
+            )
+
+    @contextmanager
+    def _beside(self, ledger: PostgresLedger, dsn: str) -> Iterator[tuple[Any, Connection]]:
+        """Where the table is: the ledger's database, or another that is open for the length of a block."""
+        if self.conn_id is None:
+            yield ledger.warehouse, ledger.connection
+            return
+        from airflow_dataml.adapters.postgres.connection import Connection
+        from airflow_dataml.adapters.postgres.warehouse import PostgresWarehouse
+
+        with Connection(dsn) as connection:
+            self._elsewhere = connection
+            yield PostgresWarehouse(connection), connection
+        self._elsewhere = None
+
+    def _locate(self, ledger: PostgresLedger, dataset: Asset, branch: str | None) -> None:
+        """Remember what readers call the rows; on a branch that is another view."""
+        if branch is not None:
+            self._location = place_for(ledger, dataset, branch=branch).location
+
+    def _readers_name(self) -> str:
+        if self._location is not None:
+            return self._location
+        return location_of(self.dataset) if self.dataset is not None else str(Relation.parse(str(self.table)))
+
+    def _tell(self, context: Context, body: Mapping[str, Any]) -> None:
+        """Leave the results for Airflow's OpenLineage provider, and the link at the report."""
+        name = lineage_name(self._readers_name(), DataMLHook(self._conn_id()).dsn())
+        self.check_results = check_results(body, table=name.name)
+        if "report_id" in body:
+            self.link(context, str(body["asset"]), report=body["report_id"])
+
+    def _announce(self, ledger: PostgresLedger, context: Context, report: Report) -> None:
+        """Let the event of an outlet say that what readers see was verified."""
+        if self.dataset is None or self.staged is not None or self.dataset not in self.outlets:
+            return
+        if report.version_id is None:
+            summary = {"report": report.report_id, "verdict": report.verdict}
+            context["outlet_events"][self.dataset].extra = {"dataml": summary} | event_quality(report)
+            return
+        version = ledger.versions.by_id(report.version_id)
+        self.announce(context, self.dataset, version, branch=branch_of(context, self.branch), report=report)
+        self.link(context, report.asset, report=report.report_id)
+
+
+def _ref(dataset: Asset, version: str | None) -> str:
+    if version is None:
+        return dataset.name
+    if VersionRef.parse(version).asset != dataset.name:
+        msg = f"version {version!r} is not one of {dataset.name!r}: write {dataset.name}@<number>."
+        raise SpecError(msg)
+    return version
 
 
 def _timestamp(text: str | None) -> datetime | None:

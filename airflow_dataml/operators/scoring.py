@@ -65,6 +65,7 @@ class ModelScoreOperator(DataMLOperator):
             version = score_batch(
                 ledger=ledger,
                 warehouse=ledger.warehouse,
+                store=ledger.store,
                 identity=self.identity(context),
                 model=self.model.name,
                 dataset=ref_of(self.dataset),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_dataml.core.layout import Layout
     from airflow_dataml.core.ports import Ledger
     from airflow_dataml.core.runs import RunIdentity, TaskRun
-    from airflow_dataml.core.stores import DatasetStore, Grids
+    from airflow_dataml.core.stores import DatasetStore, Grids, NewPart
 
 log = logging.getLogger(__name__)
 
@@ -123,12 +123,7 @@ def switch(
     place = under_lock(ledger, place)
     switched = store.switch(place=place, change=change, columns=columns, parts=parts)
     fact = run.fact(place.asset)
-    known = [
-        part
-        if isinstance(part, Part)
-        else ledger.versions.add_part(run=run, fact=fact.of(f"switch{n}"), part=part, store=store.name)
-        for n, part in enumerate(switched.parts)
-    ]
+    known = entered(ledger, store, run, place.asset, switched.parts)
     inputs = change.batch.inputs if change.batch else ()
     version = ledger.versions.add(
         run=run,
@@ -215,6 +210,24 @@ def place_of(
         head is not None and head.facts.get("table") == location
     )
     return Place(asset=asset, location=location, layout=layout, alias=branch or CURRENT, ours=ours)
+
+
+def entered(
+    ledger: Ledger, store: DatasetStore, run: TaskRun, asset: str, parts: Sequence[Part | NewPart]
+) -> list[Part]:
+    """Write down the parts that a switch itself made; what they stand for says what they were made from."""
+    return [
+        part
+        if isinstance(part, Part)
+        else ledger.versions.add_part(
+            run=run,
+            fact=run.fact(asset).of(f"switch{number}"),
+            part=part,
+            store=store.name,
+            inputs=sorted({i for old in part.replaces for i in ledger.versions.part(old).inputs}),
+        )
+        for number, part in enumerate(parts)
+    ]
 
 
 def under_lock(ledger: Ledger, place: Place) -> Place:

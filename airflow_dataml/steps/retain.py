@@ -82,7 +82,10 @@ def collect(
 
 def sweep(*, ledger: Ledger, store: DatasetStore, identity: RunIdentity, dry_run: bool = False) -> Sweep:
     """Delete what lies in a store and belongs to nothing: the leavings of tasks that were killed."""
-    found = Sweep(store.strays(ledger.retention.locators(store.name)))
+    lying = store.strays(ledger.retention.locators(store.name))
+    # Asked again: what was staged between the two questions is in the ledger by now, and is no stray.
+    known = set(ledger.retention.locators(store.name))
+    found = Sweep({locator: size for locator, size in lying.items() if locator not in known})
     if dry_run or not found.strays:
         return found
     run = ledger.runs.begin(identity, input_digest=digest_of(strays=sorted(found.strays)))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Asset
 
     from airflow_dataml.core.datasets import WriteMode
+    from airflow_dataml.operators.engines import EngineName
     from airflow_dataml.steps.verify import Scope
 
 
@@ -31,7 +32,12 @@ def write_audit_publish(
     sql: str | None = None,
     inputs: Sequence[Asset | str] | Mapping[str, Asset | str] = (),
     mode: WriteMode = "partition",
+    keys: Sequence[str] = (),
+    delete_flag: str | None = None,
+    allow_breaking: bool = False,
+    branch: str | None = None,
     scope: Scope = "result",
+    engine: EngineName = "auto",
     references: Mapping[str, Asset | str] | None = None,
     data_timestamp: str | None = None,
     group_id: str | None = None,
@@ -43,24 +49,28 @@ def write_audit_publish(
     :param contract: Soda contract file.
     :param path: CSV file to stage; or
     :param sql: query to stage, over ``inputs``.
-    :param mode: what publication does: ``partition``, ``append`` or ``replace``.
+    :param mode: what publication does: ``partition``, ``append``, ``replace`` or ``merge``; ``keys`` and
+        ``delete_flag`` go with the last, as for ``DatasetStageOperator``.
+    :param allow_breaking: as for ``DatasetPublishOperator``.
+    :param branch: write for a branch instead of for everybody, as for ``DatasetStageOperator``.
     :param scope: what the contract is run on: ``result`` or ``batch``.
-    :param references: as for ``QualityCheckOperator``; so too ``data_timestamp``.
+    :param engine: as for ``QualityCheckOperator``; so too ``references`` and ``data_timestamp``.
     :param group_id: the dataset's name unless given.
     :param task_arguments: passed to all three tasks, such as ``retries`` or ``dataml_conn_id``.
     """
     if (path is None) == (sql is None):
         msg = f"write_audit_publish({dataset.name!r}): give either path or sql."
         raise SpecError(msg)
+    how: dict[str, Any] = {"mode": mode, "keys": keys, "delete_flag": delete_flag, "branch": branch}
     with TaskGroup(group_id or dataset.name) as group:
         stage: DatasetStageOperator | DatasetTransformOperator
         if path is not None:
             stage = DatasetStageOperator(
-                task_id="stage", dataset=dataset, path=path, contract=contract, mode=mode, **task_arguments
+                task_id="stage", dataset=dataset, path=path, contract=contract, **how, **task_arguments
             )
         else:
             stage = DatasetTransformOperator(
-                task_id="stage", dataset=dataset, sql=str(sql), inputs=inputs, mode=mode, **task_arguments
+                task_id="stage", dataset=dataset, sql=str(sql), inputs=inputs, **how, **task_arguments
             )
         check = QualityCheckOperator(
             task_id="audit",
@@ -68,12 +78,17 @@ def write_audit_publish(
             staged=stage.output,
             contract=contract,
             scope=scope,
+            engine=engine,
             references=references,
             data_timestamp=data_timestamp,
             **task_arguments,
         )
         publish = DatasetPublishOperator(
-            task_id="publish", dataset=dataset, staged=stage.output, **task_arguments
+            task_id="publish",
+            dataset=dataset,
+            staged=stage.output,
+            allow_breaking=allow_breaking,
+            **task_arguments,
         )
         check >> publish
     return group

@@ -98,6 +98,16 @@ class PostgresAssets:
             [after, kind, kind, limit],
         )
 
+    def at(self, *, uri: str, table: str | None = None) -> str | None:
+        """Return the asset of a uri, or else the one whose readers query a table of this database."""
+        name = self._db.scalar(
+            """SELECT name FROM dataml.asset WHERE uri = %s
+                 OR (location ->> 'table' = %s AND NOT location ? 'conn_id')
+               ORDER BY (uri = %s) DESC, source = 'observed', asset_id LIMIT 1""",
+            [uri, table, uri],
+        )
+        return None if name is None else str(name)
+
     def _missing(self, name: str) -> dict[str, Any]:
         names = [
             row["name"] for row in self._db.rows("SELECT name FROM dataml.asset ORDER BY name LIMIT 1000")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, Self
+from weakref import WeakSet
 
 from airflow_dataml.core.errors import (
     ConnectionSpecError,
@@ -45,6 +46,7 @@ class Connection:
         self._dsn = dsn
         self._application = application
         self._raw: psycopg.Connection[dict[str, Any]] | None = None
+        self._beside: WeakSet[psycopg.Connection[Any]] = WeakSet()
 
     def __repr__(self) -> str:
         return f"Connection({self.target})"
@@ -95,20 +97,24 @@ class Connection:
     @contextmanager
     def sibling(self) -> Iterator[psycopg.Connection[Any]]:
         """Open a second connection to the same place, with plain tuple rows."""
-        import psycopg
-
-        with (
-            self.errors(),
-            psycopg.connect(
-                self._dsn, connect_timeout=CONNECT_TIMEOUT_S, application_name=self._application
-            ) as raw,
-        ):
+        with self.errors(), self.beside() as raw:
             yield raw
 
+    def beside(self) -> psycopg.Connection[Any]:
+        """Open a second connection to the same place; the caller closes it, and ``cancel`` reaches it too."""
+        import psycopg
+
+        raw: psycopg.Connection[Any] = psycopg.connect(
+            self._dsn, connect_timeout=CONNECT_TIMEOUT_S, application_name=self._application
+        )
+        self._beside.add(raw)
+        return raw
+
     def cancel(self) -> None:
-        """Cancel the statement that runs now; its transaction rolls back."""
-        if self._raw is not None and not self._raw.closed:
-            self._raw.cancel_safe(timeout=CONNECT_TIMEOUT_S)
+        """Cancel the statements that run now, on connections beside this one too; their transactions roll back."""
+        for raw in (self._raw, *self._beside):
+            if raw is not None and not raw.closed:
+                raw.cancel_safe(timeout=CONNECT_TIMEOUT_S)
 
     def execute(self, query: Any, params: Sequence[Any] | None = None) -> int:
         """Run a statement and return how many rows it touched."""
@@ -172,7 +178,7 @@ class Connection:
             )
         elif state.startswith(("42", "2B")) or (not state and type(err) is psycopg.ProgrammingError):
             cause = SpecError(f"PostgreSQL at {self.target} does not understand a statement: {text}")
-        elif state.startswith(("22", "23")):
+        elif state.startswith(("22", "23")) or (not state and isinstance(err, psycopg.DataError)):
             cause = GateError(f"PostgreSQL at {self.target} refused the data: {text}")
         elif isinstance(err, psycopg.OperationalError | psycopg.InterfaceError):
             cause = LedgerError(f"PostgreSQL at {self.target} did not answer: {text}")

@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from airflow_dataml.adapters.postgres import migrate
+from airflow_dataml.adapters.postgres.branches import PostgresBranches
 from airflow_dataml.adapters.postgres.catalog import PostgresAssets
 from airflow_dataml.adapters.postgres.connection import Connection
 from airflow_dataml.adapters.postgres.evidence import PostgresAudit, PostgresIncidents, PostgresReports
 from airflow_dataml.adapters.postgres.graph import PostgresLineage
+from airflow_dataml.adapters.postgres.history import PostgresHistory
 from airflow_dataml.adapters.postgres.outbox import PostgresOutbox
+from airflow_dataml.adapters.postgres.pointers import PostgresPointers
+from airflow_dataml.adapters.postgres.quarantine import PostgresQuarantine
+from airflow_dataml.adapters.postgres.retention import PostgresRetention
 from airflow_dataml.adapters.postgres.runs import PostgresRuns
+from airflow_dataml.adapters.postgres.samples import PostgresSamples
+from airflow_dataml.adapters.postgres.states import PostgresStates
+from airflow_dataml.adapters.postgres.store import PostgresStore
 from airflow_dataml.adapters.postgres.versions import PostgresVersions
 from airflow_dataml.adapters.postgres.warehouse import PostgresWarehouse
 from airflow_dataml.core.errors import DataMLError
@@ -34,12 +42,20 @@ class PostgresLedger:
         self.runs = PostgresRuns(connection)
         self.assets = PostgresAssets(connection)
         self.versions = PostgresVersions(connection)
+        self.branches = PostgresBranches(connection)
+        self.retention = PostgresRetention(connection)
         self.reports = PostgresReports(connection)
         self.lineage = PostgresLineage(connection)
         self.incidents = PostgresIncidents(connection)
         self.audit = PostgresAudit(connection)
         self.outbox = PostgresOutbox(connection)
+        self.history = PostgresHistory(connection)
+        self.states = PostgresStates(connection)
+        self.pointers = PostgresPointers(connection)
+        self.quarantine = PostgresQuarantine(connection)
+        self.samples = PostgresSamples(connection)
         self.warehouse = PostgresWarehouse(connection)
+        self.store = PostgresStore(connection, self.warehouse)
 
     @classmethod
     def connect(cls, dsn: str, *, check: bool = True) -> Self:

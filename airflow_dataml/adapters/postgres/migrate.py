@@ -32,7 +32,8 @@ GRANT SELECT ON ALL TABLES IN SCHEMA dataml TO {reader};
 GRANT USAGE ON SCHEMA dataml TO {writer};
 GRANT USAGE, CREATE ON SCHEMA dataml_data TO {writer};
 GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA dataml TO {writer};
-GRANT DELETE ON dataml.alias TO {writer};
+GRANT DELETE ON dataml.alias, dataml.part_state, dataml.segment_state TO {writer};
+-- only for branches, which are schemas: GRANT CREATE ON DATABASE ... TO {writer};
 GRANT CREATE ON SCHEMA public TO {writer};  -- and on every other schema datasets are published in
 REVOKE UPDATE ON dataml.audit, dataml.report, dataml.version, dataml.version_part FROM {writer};
 -- approver: acknowledges and resolves incidents

@@ -93,7 +93,8 @@ class PostgresVersions:
         return tuple(_part(row) for row in rows)
 
     def mark_parts(self, part_ids: Sequence[int], *, state: str) -> None:
-        """Record that the rows of some parts are gone."""
+        """Record that the rows of some parts are gone, and forget what was measured of them."""
+        self._db.execute("DELETE FROM dataml.part_state WHERE part_id = ANY (%s)", [list(part_ids)])
         self._db.execute(
             "UPDATE dataml.part SET state = %s, gone_at = now() WHERE part_id = ANY (%s)",
             [state, list(part_ids)],
@@ -130,15 +131,18 @@ class PostgresVersions:
         """Return what readers see: on a branch its own version, or else the one it began from."""
         if branch is None:
             return self.alias(asset, CURRENT)
-        return self.alias(asset, branch) or self._base(asset, branch) or self.alias(asset, CURRENT)
+        return self.alias(asset, branch) or self._base(asset, branch)
 
     def _base(self, asset: str, branch: str) -> Version | None:
-        version_id = self._db.scalar(
+        """What a branch began from; a dataset that is not on it yet will begin from what is current then."""
+        row = self._db.row(
             """SELECT bb.version_id FROM dataml.branch_base bb JOIN dataml.branch b USING (branch_id)
                JOIN dataml.asset a USING (asset_id) WHERE b.name = %s AND b.state = 'open' AND a.name = %s""",
             [branch, asset],
         )
-        return None if version_id is None else self.by_id(version_id)
+        if row is None:
+            return self.alias(asset, CURRENT)
+        return None if row["version_id"] is None else self.by_id(row["version_id"])
 
     def as_of(self, asset: str, moment: datetime, *, alias: str = CURRENT) -> Version | None:
         """Return the version an alias pointed at, at a time."""

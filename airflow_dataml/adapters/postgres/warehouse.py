@@ -79,13 +79,13 @@ class PostgresWarehouse:
         import psycopg
 
         body = query.strip().rstrip(";")
+        bound, self._bound = self._bound, []
         if parameters:
             with self._db.errors():
                 body = psycopg.ClientCursor(self._db.raw).mogrify(body, dict(parameters))
         self._db.execute(f"CREATE TABLE {relation.quoted} AS {body}")
-        for name in self._bound:
+        for name in bound:
             self._db.execute(f"DROP VIEW pg_temp.{quote_identifier(name)}")
-        self._bound.clear()
 
     def bind(self, inputs: Mapping[str, tuple[Sequence[Part], Sequence[Column]]]) -> None:
         """Make unqualified names stand for exact versions in the next query.

@@ -17,7 +17,7 @@ import json, sys, time
 started = time.process_time()
 from airflow_dataml.cli.main import main
 code = main(sys.argv[1:])
-heavy = [name for name in ("airflow", "pydantic", "pandas", "numpy", "mlflow", "sqlalchemy") if name in sys.modules]
+heavy = [name for name in ("airflow", "pandas", "numpy", "mlflow", "sqlalchemy") if name in sys.modules]
 print(json.dumps({"code": code, "heavy": heavy, "seconds": time.process_time() - started}), file=sys.stderr)
 """
 

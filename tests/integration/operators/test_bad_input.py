@@ -156,6 +156,37 @@ def test_what_the_stage_task_did_not_return_is_refused(world: World) -> None:
         run(operator)
 
 
+@pytest.mark.parametrize(
+    ("said", "error", "words"),
+    [
+        ({"dataset": RIDES}, NotFoundError, "asset 'rides' does not exist"),
+        ({"dataset": RIDES, "version": "rides@x y"}, SpecError, "'x y'"),
+        ({"table": "a.b.c"}, SpecError, "table 'a.b.c' is not usable"),
+        (
+            {"table": "public.a", "conn_id": "absent"},
+            ConnectionSpecError,
+            "connection 'absent' is not defined",
+        ),
+        ({"table": "public.a", "contract": "/absent.yml"}, ContractError, "'/absent.yml' cannot be read"),
+        ({"table": "public.a", "variables": {"x": "1"}}, ContractError, "variable 'x' does not exist"),
+        (
+            {"table": "public.a", "references": {"kinds": "kinds"}},
+            NotFoundError,
+            "asset 'kinds' does not exist",
+        ),
+    ],
+    ids=["never published", "version", "table", "connection", "contract", "variable", "reference"],
+)
+def test_a_check_of_what_is_there_names_the_argument(
+    world: World, said: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    contract = str(world.folder / "rides.yml")
+    with pytest.raises(error, match=words):
+        run(QualityCheckOperator(task_id="look", **({"contract": contract} | said)))
+    assert unpublished(world)
+    assert not snapshot(world)["reports"]
+
+
 @pytest.mark.slow
 class TestTrain:
     @pytest.fixture

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
+from airflow_dataml.operators.quality import QualityCheckOperator
 from tests.integration.operators.harness import killed_after, run
 from tests.integration.operators.world import World, snapshot
 
@@ -24,6 +25,7 @@ def story(world: World) -> Iterator[tuple[DataMLOperator, str]]:
     """Every operator of the package, in the order a deployment would run them."""
     yield from world.ingest(1)
     yield from world.ingest(2)
+    yield from world.look("2026-02")
     yield from world.train("2026-02")
     yield from world.ingest(3, shift=6.0)
     yield from world.watch("2026-03")
@@ -71,3 +73,24 @@ def test_a_story_killed_at_random_ends_as_an_undisturbed_one(
 
     assert snapshot(rough) == expected
     assert min(killed.values()) > 0, f"some operator was never killed: {killed}"
+
+
+def checks(world: World) -> Iterator[tuple[DataMLOperator, str]]:
+    """A batch, a version and a table are verified; quick, because nothing is trained."""
+    yield from world.ingest(1)
+    yield from world.look("2026-01")
+
+
+def test_a_check_killed_at_any_statement_leaves_one_report(make_world: Callable[[], World]) -> None:
+    calm = make_world()
+    for operator, key in checks(calm):
+        finish(calm, operator, key)
+    expected = snapshot(calm)
+
+    rough, killed = make_world(), {}
+    for operator, key in checks(rough):
+        points = list(range(0, 36, 4)) if isinstance(operator, QualityCheckOperator) else []
+        killed[operator.task_id] = disturbed(rough, operator, key, points)
+
+    assert snapshot(rough) == expected
+    assert {name for name, count in killed.items() if count > 2} == {"audit", "look", "look_at_table"}

@@ -81,6 +81,16 @@ class World:
             key,
         )
 
+    def look(self, key: str) -> Iterator[tuple[DataMLOperator, str]]:
+        """Tasks that verify what readers see, and a table nobody publishes."""
+        contract = str(self.folder / "rides.yml")
+        yield QualityCheckOperator(task_id="look", dataset=RIDES, contract=contract), key
+        with self.ledger() as ledger:
+            ledger.connection.execute(
+                "CREATE TABLE IF NOT EXISTS public.hired AS SELECT * FROM public.rides LIMIT 50"
+            )
+        yield QualityCheckOperator(task_id="look_at_table", table="public.hired", contract=contract), key
+
     def train(self, key: str) -> Iterator[tuple[DataMLOperator, str]]:
         """Tasks that train, measure and promote."""
         yield (
@@ -139,6 +149,7 @@ _FACTS = {
     "incidents": "SELECT kind, severity, title FROM dataml.incident",
     "outbox": "SELECT event_key, state FROM dataml.outbox",
     "pins": "SELECT holder, reason FROM dataml.pin",
+    "states": "SELECT engine, plan, state -> 'values' FROM dataml.part_state",
     "runs": "SELECT dag_id, run_id, task_id, generation, state FROM dataml.run",
     "tables": "SELECT relname, relkind FROM pg_class WHERE relnamespace = 'dataml_data'::regnamespace",
     "mlflow runs": "SELECT r.status, t.value FROM mlflow.runs r JOIN mlflow.tags t ON t.run_uuid = r.run_uuid AND t.key = 'dataml.key'",

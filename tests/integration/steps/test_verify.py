@@ -54,6 +54,7 @@ def verify(
     return verify_part(
         ledger=ledger,
         warehouse=ledger.warehouse,
+        store=ledger.store,
         engine=engine,
         identity=identity("audit", run),
         staged=staged,

@@ -51,9 +51,23 @@ CREATE TABLE dataml.quarantine (
   report_id     bigint REFERENCES dataml.report,
   state         text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'replayed', 'discarded')),
   created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
-  closed_at     timestamptz
+  closed_at     timestamptz,
+  -- The branch the batch was for; null is what everybody reads.
+  branch        text,
+  version_id    bigint REFERENCES dataml.version,
+  note          text
 );
 CREATE INDEX ON dataml.quarantine (asset_id, quarantine_id DESC);
+CREATE INDEX ON dataml.quarantine (part_id);
+CREATE INDEX ON dataml.quarantine (report_id);
+
+-- Which staged batches bring quarantined rows back.
+CREATE TABLE dataml.quarantine_replay (
+  part_id       bigint NOT NULL REFERENCES dataml.part,
+  quarantine_id bigint NOT NULL REFERENCES dataml.quarantine,
+  PRIMARY KEY (part_id, quarantine_id)
+);
+CREATE INDEX ON dataml.quarantine_replay (quarantine_id);
 
 -- A branch is an alias that bears its name, and a schema of views over the same parts.
 CREATE TABLE dataml.branch (
