@@ -10,6 +10,7 @@ from airflow_dataml.assets import dataset, model, retrain
 
 HERE = Path(__file__).parent
 LANDING = os.environ.get("DATAML_LANDING", str(HERE.parent / ".state" / "landing"))
+LAKE = os.environ.get("DATAML_LAKE", str(HERE.parent / ".state" / "lake"))
 
 flights = dataset(
     "flights", owner="data", importance="high", description="Flights out of New York, one row per flight."
@@ -32,6 +33,25 @@ flight_delay = model(
 flight_delay_retrain = retrain("flight_delay")
 flight_predictions = dataset(
     "flight_predictions", kind="prediction", owner="ml", description="Scores of flight_delay."
+)
+
+daily_delays = dataset(
+    "daily_delays",
+    owner="data",
+    description="Delays of a day at each of the three airports.",
+    layout={
+        "keys": ["day", "origin"],
+        "column_comments": {"late_share": "Share of arrivals over 15 minutes late."},
+    },
+)
+daily_delays_lake = dataset(
+    "daily_delays_lake", uri=f"{LAKE}/daily_delays", owner="data", description="The same as a Delta table."
+)
+weather_hours = dataset(
+    "weather_hours",
+    owner="data",
+    description="Hourly weather, its impossible rows set aside.",
+    layout={"indexes": [{"columns": ["origin", "time_hour"]}]},
 )
 
 FLIGHT_KEY = ["year", "month", "day", "carrier", "flight", "origin", "dest", "sched_dep_time"]

@@ -155,6 +155,34 @@ def _lineage(ledger: PostgresLedger) -> str | None:
     return f"it does not reach {missing}" if missing else None
 
 
+@check("the gust was set aside with its reason, and its row came back repaired")
+def _gust(ledger: PostgresLedger) -> str | None:
+    row = ledger.connection.one(
+        """SELECT q.state, q.row_count, q.reasons, a.name FROM dataml.quarantine q JOIN dataml.asset a USING (asset_id)"""
+    )
+    found = (row["name"], row["state"], row["row_count"], list(row["reasons"]))
+    wrong = _unless(found, ("weather_hours", "replayed", 1, ["columns.wind_speed.checks.invalid"]))
+    gusts = ledger.connection.scalar("SELECT max(wind_speed) FROM public.weather_hours")
+    return wrong or (f"wind_speed still reaches {gusts}" if gusts > 250 else None)
+
+
+@check("the Delta table holds what PostgreSQL held before the branch, under one fingerprint")
+def _lake(ledger: PostgresLedger) -> str | None:
+    fingerprints = [
+        ledger.versions.find(f"{name}@1").fingerprint for name in ("daily_delays", "daily_delays_lake")
+    ]
+    return _unless(fingerprints[1], fingerprints[0])
+
+
+@check("the branch was merged: its column is there for everybody, its schema is gone")
+def _branch(ledger: PostgresLedger) -> str | None:
+    [branch] = ledger.branches.list()
+    current = ledger.versions.find("daily_delays")
+    added = "weekend" in {column.name for column in ledger.versions.columns(current.version_id)}
+    schema = ledger.connection.scalar("SELECT to_regnamespace(%s)", [branch["schema_name"]])
+    return _unless((branch["state"], added, schema), ("merged", True, None))
+
+
 @check("the audit chain is unbroken")
 def _audit(ledger: PostgresLedger) -> str | None:
     entries, fault = ledger.audit.verify()

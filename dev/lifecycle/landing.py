@@ -39,6 +39,12 @@ class Landing:
                 found.append(_write(self.folder / f"{name}.csv", csv.DictReader(lines), lambda row: row))
         return found
 
+    def deliver_weather(self, month: str) -> list[Path]:
+        """Weather of a month, as the supplier's file has it."""
+        with _text("weather.csv") as lines:
+            rows = _of_month(csv.DictReader(lines), month)
+            return [_write(self.folder / "weather" / f"{month}.csv", rows, lambda row: row)]
+
     def deliver_month(self, month: str) -> list[Path]:
         """Flights and weather of a month.
 

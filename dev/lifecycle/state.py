@@ -94,7 +94,18 @@ class State:
             return
         self._refuse_living_owner()
         self.stop_leftovers()
-        known = {"airflow", "postgres", "landing", "logs", "mlflow", "xdg", "tmp", "demo.json", "work"}
+        known = {
+            "airflow",
+            "postgres",
+            "landing",
+            "lake",
+            "logs",
+            "mlflow",
+            "xdg",
+            "tmp",
+            "demo.json",
+            "work",
+        }
         for entry in self.root.iterdir():
             # Somebody may have pointed DATAML_STATE at a folder with other things in it.
             if entry.name in known:
@@ -104,6 +115,7 @@ class State:
         """Variables that keep every tool's files inside the folder."""
         variables = {
             "DATAML_LANDING": str(self.landing),
+            "DATAML_LAKE": str(self.root / "lake"),
             "AIRFLOW_HOME": str(self.airflow_home),
             "MPLCONFIGDIR": str(self.root / "xdg" / "matplotlib"),
             "TORCH_HOME": str(self.root / "xdg" / "torch"),

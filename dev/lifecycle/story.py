@@ -1,11 +1,11 @@
-"""The story in six chapters: what arrives, and what the platform does about it by itself."""
+"""The story in nine chapters: what arrives, and what the platform does about it by itself."""
 
 from __future__ import annotations
 
 import time
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from airflow_dataml.adapters.postgres.ledger import PostgresLedger
 from dev.lifecycle.landing import CORRUPTED
@@ -14,6 +14,7 @@ from dev.lifecycle.watch import RunWatcher, StoryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from airflow_dataml.core.governance import Report
     from dev.lifecycle.console import Console
@@ -28,7 +29,11 @@ DAGS = (
     "flights_train",
     "flights_score",
     "flights_monitor",
+    "flights_daily",
+    "flights_branch",
+    "weather_quarantine",
 )
+GUST = "2013-02"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class Chapter:
     :param partition_key: the batch; none for reference data.
     :param told: whether the ledger shows the chapter's end.
     :param refused: the batch must be refused at its contract.
+    :param delivers: what arrives; ``None`` for a chapter about data that is there.
     """
 
     title: str
@@ -46,6 +52,7 @@ class Chapter:
     partition_key: str | None
     told: Callable[[PostgresLedger], bool]
     refused: bool = False
+    delivers: Literal["reference", "month", "weather"] | None = "month"
 
 
 def has_current(ledger: PostgresLedger, *names: str) -> bool:
@@ -91,6 +98,7 @@ CHAPTERS = (
         "flights_reference",
         None,
         lambda ledger: has_current(ledger, "planes", "airports"),
+        delivers="reference",
     ),
     Chapter(
         "2  September 2013 arrives: checked, published, turned into features; too little to train on",
@@ -122,6 +130,27 @@ CHAPTERS = (
         CORRUPTED,
         lambda ledger: is_refused(ledger, "flights", CORRUPTED),
         refused=True,
+    ),
+    Chapter(
+        "7  February's weather holds a gust of 1048 mph: one row is set aside, repaired, and comes back",
+        "weather_quarantine",
+        GUST,
+        lambda ledger: [v.partition_key for v in ledger.versions.list("weather_hours")] == [GUST, GUST],
+        delivers="weather",
+    ),
+    Chapter(
+        "8  Delays by day: merged by key into PostgreSQL, and written to a Delta table",
+        "flights_daily",
+        "2013-10",
+        lambda ledger: has_current(ledger, "daily_delays", "daily_delays_lake"),
+        delivers=None,
+    ),
+    Chapter(
+        "9  A change is tried on a branch: a new column, checked and compared there, then published at once",
+        "flights_branch",
+        "2013-10",
+        lambda ledger: any(branch["state"] == "merged" for branch in ledger.branches.list()),
+        delivers=None,
     ),
 )
 
@@ -162,11 +191,7 @@ class Story:
                 self._console.say(f"  {self.durations[chapter.title]:.0f} s")
 
     def _tell(self, chapter: Chapter) -> None:
-        if chapter.partition_key is None:
-            files = self._landing.deliver_reference()
-        else:
-            files = self._landing.deliver_month(chapter.partition_key)
-        for file in files:
+        for file in self._deliver(chapter):
             size = file.stat().st_size / 1e6
             self._console.say(f"  {file.relative_to(self._landing.folder)} arrives, {size:.1f} MB")
         if self._watcher.runs_of(chapter.dag_id, chapter.partition_key):
@@ -185,6 +210,13 @@ class Story:
             details = "\n".join(str(f) for f in failed)
             msg = f"all is quiet, and the ledger does not show how chapter {chapter.title!r} should end.\n{details}"
             raise StoryError(msg)
+
+    def _deliver(self, chapter: Chapter) -> list[Path]:
+        if chapter.delivers == "reference":
+            return self._landing.deliver_reference()
+        if chapter.delivers == "weather":
+            return self._landing.deliver_weather(str(chapter.partition_key))
+        return self._landing.deliver_month(str(chapter.partition_key)) if chapter.delivers else []
 
     def _told(self, chapter: Chapter) -> bool:
         with PostgresLedger.connect(self._dsn) as ledger:
