@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from airflow_dataml.core.stores import Arrow
 
 COLUMNS = (Column("id", "bigint"), Column("kind", "text"), Column("km", "double precision"))
-pa = pytest.importorskip("pyarrow")
-pq = pytest.importorskip("pyarrow.parquet")
+pa = importlib.import_module("pyarrow")
+pq = importlib.import_module("pyarrow.parquet")
 TABLE = pa.table({"id": [1, 2, 3], "kind": ["bike", "", None], "km": [1.5, None, float("nan")]})
 
 

@@ -12,8 +12,13 @@ from airflow_dataml.cli.main import build_parser, main
 from airflow_dataml.cli.spec import Command
 
 NAMES = [
-    "audit verify", "dataset list", "dataset show", "dataset versions", "drain", "incident list", "lineage", "migrate",
-    "model list", "model show", "model versions", "report", "status",
+    "audit verify", "branch create", "branch diff", "branch drop", "branch list", "branch merge",
+    "branch show", "contract diff", "contract export", "contract import", "contract init", "contract test",
+    "dataset adopt", "dataset compact", "dataset diff", "dataset list", "dataset read", "dataset release",
+    "dataset rollback", "dataset show", "dataset size", "dataset versions", "delta adopt", "delta changes",
+    "delta constrain", "delta discard", "delta history", "delta vacuum", "drain", "gc", "incident list",
+    "lineage", "migrate", "model list", "model show", "model versions", "quarantine discard",
+    "quarantine list", "quarantine rows", "quarantine show", "report", "status",
 ]  # fmt: skip
 
 

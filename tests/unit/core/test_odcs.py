@@ -16,6 +16,7 @@ from airflow_dataml.core.errors import ContractError, DataMLError
 from airflow_dataml.core.odcs import export_odcs, import_odcs
 
 CONTRACTS = sorted((Path(__file__).parents[3] / "dags" / "contracts").glob("*.yml"))
+NAMED = {path.stem: path for path in CONTRACTS}
 HOSTILE = """
 dataset: w/demo/public/rides
 description: "two\\nlines, # and 'quotes'"
@@ -97,7 +98,7 @@ def test_what_the_standard_has_no_words_for_comes_back_too(text):
 
 def test_promises_are_told_in_the_standards_own_words():
     document = read_yaml(
-        export_odcs(Contract.from_file(CONTRACTS[2]), owner="ops", host="db"), source="x"
+        export_odcs(Contract.from_file(NAMED["flights"]), owner="ops", host="db"), source="x"
     ).value
     (table,) = document["schema"]
     properties = {item["name"]: item for item in table["properties"]}
@@ -248,7 +249,7 @@ def test_keys_of_several_columns_and_service_levels():
 
 
 def test_an_edit_of_the_native_words_adds_what_is_new():
-    document = read_yaml(export_odcs(Contract.from_file(CONTRACTS[3])), source="x").value
+    document = read_yaml(export_odcs(Contract.from_file(NAMED["planes"])), source="x").value
     speed = document["schema"][0]["properties"][7]
     speed |= {"required": True, "logicalTypeOptions": {"minimum": 0, "maximum": 900}}
     seats = document["schema"][0]["properties"][6]

@@ -141,7 +141,10 @@ def test_profiles_add_up_in_any_order_and_grouping(a: list[Row], b: list[Row], c
     assert merge_profiles([one, merge_profiles([two, three])]) == whole
 
 
-SIZES = st.tuples(st.integers(0, 10**7), st.floats(0.001, 1)).map(lambda p: (p[0], int(p[0] * p[1])))
+# Whatever is sampled has at least one value in its sample.
+SIZES = st.tuples(st.integers(0, 10**7), st.floats(0.001, 1)).map(
+    lambda p: (p[0], max(int(p[0] * p[1]), min(p[0], 1)))
+)
 
 
 def sampled(total: int, size: int) -> dict[str, Any]:
