@@ -83,7 +83,7 @@ class BranchDiffOperator(DataMLOperator):
                 ledger=ledger, store=ledger.store, name=self.branch, samples=self.samples, mask=self.mask
             )
         self.log.info("%s", found.to_text())
-        unfit = [c.head for c in found.changes if c.conflict or c.verdict not in (None, "pass", "warn")]
+        unfit = [change.head for change in found.changes if change.unfit]
         if self.require_mergeable and unfit:
             msg = f"branch {self.branch!r} cannot be merged because of {', '.join(unfit)}: see the diff in this log."
             raise QualityGateError(msg, found.to_dict())

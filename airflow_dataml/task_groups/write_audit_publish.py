@@ -47,7 +47,7 @@ def write_audit_publish(
 
     :param dataset: the managed dataset.
     :param contract: Soda contract file.
-    :param path: CSV file to stage; or
+    :param path: CSV or Parquet file to stage; or
     :param sql: query to stage, over ``inputs``.
     :param mode: what publication does: ``partition``, ``append``, ``replace`` or ``merge``; ``keys`` and
         ``delete_flag`` go with the last, as for ``DatasetStageOperator``.

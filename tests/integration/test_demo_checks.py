@@ -43,22 +43,31 @@ class Writer:
     def asset(self, name: str, kind: str = "dataset") -> None:
         self.ledger.assets.register(name=name, kind=kind, uri=f"dataml://{kind}/{name}")  # type: ignore[arg-type]
 
-    def batch(self, name: str, key: str | None, *inputs: Version, **facts: object) -> Version:
+    def batch(
+        self,
+        name: str,
+        key: str | None,
+        *inputs: Version,
+        mark: int | None = None,
+        columns: tuple[Column, ...] = COLUMNS,
+        **facts: object,
+    ) -> Version:
         run = self.run()
+        content = self.count if mark is None else mark
         fact = run.fact(name)
         part = self.ledger.versions.add_part(
             run=run,
             fact=fact,
             part=NewPart(
                 locator=f"dataml_data.p{self.count}",
-                columns=COLUMNS,
-                fingerprint=Fingerprint(1, self.count, self.count),
+                columns=columns,
+                fingerprint=Fingerprint(1, content, content),
                 profile={},
                 partition_key=key,
             ),
         )
         version = self.ledger.versions.add(
-            run=run, fact=fact, parts=[part], columns=COLUMNS, partition_key=key, facts=facts
+            run=run, fact=fact, parts=[part], columns=columns, partition_key=key, facts=facts
         )
         self.ledger.versions.move_alias(asset=name, name="current", version_id=version.version_id, run=run)
         self.edges("derived", version, inputs)
@@ -121,12 +130,37 @@ def told(ledger: PostgresLedger) -> PostgresLedger:
     ledger.incidents.open(
         asset="flights", kind="data", severity="high", title="batch 2014-01", report_id=refusal.report_id
     )
+    later_chapters(write)
     ledger.audit.add(action="promote", subject=second.ref, run=write.run(), detail={})
     ledger.connection.execute("CREATE SCHEMA mlflow")
     ledger.connection.execute(
         "CREATE TABLE mlflow.runs AS SELECT 'active' AS lifecycle_stage FROM generate_series(1, 2)"
     )
     return ledger
+
+
+def later_chapters(write: Writer) -> None:
+    """A gust set aside and come back, one content in two stores, and a merged branch."""
+    for name in ("weather_hours", "daily_delays", "daily_delays_lake"):
+        write.asset(name)
+    gust = write.batch("weather_hours", "2013-02")
+    write.batch("weather_hours", "2013-02")
+    for name in ("daily_delays", "daily_delays_lake"):
+        write.batch(name, "2013-10", mark=7)
+    write.batch("daily_delays", None, columns=(*COLUMNS, Column("weekend", "boolean")))
+    db, run = write.ledger.connection, write.run()
+    [part] = write.ledger.versions.manifest(gust.version_id)
+    db.execute("CREATE TABLE public.weather_hours AS SELECT 10.0 AS wind_speed")
+    db.execute(
+        """INSERT INTO dataml.quarantine (asset_id, run_key, fact_key, part_id, relation, row_count, tested, reasons, state)
+           SELECT asset_id, %s, 'q', %s, 'dataml_data.q', 1, 9, '{"columns.wind_speed.checks.invalid": 1}', 'replayed'
+           FROM dataml.asset WHERE name = 'weather_hours'""",
+        [run.run_key, part.part_id],
+    )
+    db.execute(
+        "INSERT INTO dataml.branch (name, schema_name, run_key, state) VALUES ('weekend', 'branch_weekend', %s, 'merged')",
+        [run.run_key],
+    )
 
 
 def problems(ledger: PostgresLedger) -> dict[str, str]:
@@ -157,6 +191,12 @@ def test_an_empty_ledger_fails_every_check_but_the_last_batch(ledger: PostgresLe
             "December's incident",
             id="unresolved",
         ),
+        pytest.param("UPDATE public.weather_hours SET wind_speed = 1048", "gust", id="the gust is back"),
+        pytest.param("UPDATE dataml.quarantine SET state = 'open'", "gust", id="still set aside"),
+        pytest.param(
+            "UPDATE dataml.version SET fingerprint = asset_id::text", "Delta table", id="other content"
+        ),
+        pytest.param("CREATE SCHEMA branch_weekend", "branch", id="a branch left over"),
         pytest.param("DELETE FROM dataml.edge WHERE kind = 'reason'", "lineage", id="no reason"),
         pytest.param(
             "UPDATE dataml.version SET partition_key = '2014-01' WHERE partition_key = '2013-12'",
