@@ -14,7 +14,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from airflow_dataml import config
-from airflow_dataml.api.routes import router
+from airflow_dataml.api import routes, static
 from airflow_dataml.core.errors import (
     BackendError,
     ConnectionSpecError,
@@ -51,7 +51,8 @@ def create_app(open_ledger: Callable[[], PostgresLedger] | None = None) -> FastA
     app.dependency_overrides[auth_manager_from_app] = get_auth_manager
     app.add_exception_handler(DataMLError, _explain)
     app.state.open_ledger = open_ledger or _configured_ledger
-    app.include_router(router)
+    app.include_router(routes.router)
+    app.include_router(static.router)
     return app
 
 

@@ -8,18 +8,18 @@ them in threads, so a slow ledger holds up nobody else.
 from __future__ import annotations
 
 from collections.abc import Iterator  # noqa: TC003 - FastAPI resolves annotations while running
-from importlib import resources
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import Response
 
 from airflow_dataml.adapters.postgres.ledger import PostgresLedger
 from airflow_dataml.adapters.postgres.reading import LedgerReading
+from airflow_dataml.adapters.postgres.reading_branches import BranchReading
+from airflow_dataml.adapters.postgres.reading_datasets import DatasetReading
+from airflow_dataml.api import views
 from airflow_dataml.core.lineage import version_node
+from airflow_dataml.core.quarantine import QuarantineState  # noqa: TC001 - FastAPI resolves annotations while running
 
-SCRIPT = "dataml.js"
-_DAY_S = 86_400
 _STATEMENT_S = 15
 router = APIRouter()
 
@@ -34,6 +34,7 @@ def _ledger(request: Request) -> Iterator[PostgresLedger]:
 Ledger = Annotated[PostgresLedger, Depends(_ledger)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Key = Annotated[int | None, Query(ge=1)]
+Number = Annotated[int, Query(ge=1)]
 
 
 @router.get("/assets")
@@ -48,9 +49,35 @@ def assets(*, ledger: Ledger, kind: str | None = None, after: str = "", limit: L
 # An observed asset keeps its name from Airflow, which may hold slashes; hence ``:path``, longest first.
 @router.get("/assets/{name:path}/versions")
 def versions(*, ledger: Ledger, name: str, before: Key = None, limit: Limit = 50) -> dict[str, Any]:
-    """Return the versions of an asset, newest first."""
+    """Return the versions of an asset, newest first: how each was made, what it weighs, who holds it."""
     ledger.assets.get(name)
-    return _page(LedgerReading(ledger.connection).versions(name, before=before, limit=limit), "number", limit)
+    rows = LedgerReading(ledger.connection).versions(name, before=before, limit=limit)
+    kept = DatasetReading(ledger.connection).kept([row["version_id"] for row in rows])
+    return _page([row | kept[row["version_id"]] for row in rows], "number", limit)
+
+
+@router.get("/assets/{name:path}/checks")
+def checks(
+    *, ledger: Ledger, name: str, before: Key = None, limit: Annotated[int, Query(ge=1, le=100)] = 30
+) -> dict[str, Any]:
+    """Return what checks observed and expected, one entry per report, newest first."""
+    ledger.assets.get(name)
+    rows = DatasetReading(ledger.connection).checks(name, before=before, limit=limit)
+    return _page(rows, "report_id", limit)
+
+
+@router.get("/assets/{name:path}/profile")
+def profile(*, ledger: Ledger, name: str, version: Number) -> dict[str, Any]:
+    """Return the columns of a version with the numbers and bars of each."""
+    ledger.assets.get(name)
+    return views.profile(ledger, f"{name}@{version}")
+
+
+@router.get("/assets/{name:path}/compare")
+def compare(*, ledger: Ledger, name: str, old: Number, new: Number) -> dict[str, Any]:
+    """Return what is between two versions of a dataset, without reading their rows."""
+    ledger.assets.get(name)
+    return views.comparison(ledger, f"{name}@{old}", f"{name}@{new}")
 
 
 @router.get("/assets/{name:path}/reports")
@@ -74,11 +101,12 @@ def reports(
 
 @router.get("/assets/{name:path}")
 def asset(*, ledger: Ledger, name: str) -> dict[str, Any]:
-    """Return one catalog entry with its aliases and open incidents."""
+    """Return one catalog entry with its aliases, what it keeps, its last verification and open incidents."""
     reading = LedgerReading(ledger.connection)
     found = reading.asset(name) or ledger.assets.get(name)
     opened = reading.incidents(asset=name, state="open")
-    return found | {"aliases": reading.aliases(name), "open_incidents": opened}
+    standing = DatasetReading(ledger.connection).standing(name)
+    return found | standing | {"aliases": reading.aliases(name), "open_incidents": opened}
 
 
 @router.get("/reports/{report_id}")
@@ -130,13 +158,31 @@ def audit(*, ledger: Ledger, before: Key = None, limit: Limit = 50, verify: bool
     return page
 
 
-@router.get(f"/static/{SCRIPT}")
-def script() -> Response:
-    """Return the page's script; its address carries the release, so a browser may keep it."""
-    source = (resources.files("airflow_dataml.plugins") / "static" / SCRIPT).read_bytes()
-    return Response(
-        source, media_type="text/javascript", headers={"Cache-Control": f"private, max-age={_DAY_S}"}
-    )
+@router.get("/quarantine")
+def quarantine(
+    *,
+    ledger: Ledger,
+    asset: str | None = None,
+    state: QuarantineState | None = None,
+    before: Key = None,
+    limit: Limit = 50,
+) -> dict[str, Any]:
+    """Return batches whose rows were set aside, newest first, with what became of them."""
+    found = ledger.quarantine.list(asset=asset, state=state, before=before, limit=limit)
+    return _page([one.to_dict() for one in found], "quarantine_id", limit)
+
+
+@router.get("/branches")
+def branches(
+    *,
+    ledger: Ledger,
+    state: Literal["open", "merged", "dropped"] | None = None,
+    before: Key = None,
+    limit: Limit = 50,
+) -> dict[str, Any]:
+    """Return branches, newest first; open ones with how far they are from what everybody reads."""
+    rows = BranchReading(ledger.connection).branches(state=state, before=before, limit=limit)
+    return _page(rows, "branch_id", limit)
 
 
 def _page(rows: list[dict[str, Any]], key: str, limit: int) -> dict[str, Any]:

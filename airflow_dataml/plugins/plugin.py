@@ -6,10 +6,8 @@ server asks for it.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from functools import cached_property
-from importlib import resources
 from typing import Any
 
 from airflow.sdk.plugins_manager import AirflowPlugin
@@ -19,7 +17,6 @@ from airflow_dataml.listeners.catalog import CatalogListener
 log = logging.getLogger(__name__)
 NAME = "DataML"
 ROUTE = "dataml"
-SCRIPT = "dataml.js"
 
 
 class DataMLPlugin(AirflowPlugin):
@@ -47,13 +44,15 @@ class DataMLPlugin(AirflowPlugin):
 
     @cached_property
     def react_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """The page; its script is taken from the API, at an address relative to Airflow's own."""
+        """The page; its modules are taken from the API, at an address relative to Airflow's own."""
         if not _ui():
             return []
+        from airflow_dataml.api.modules import MAIN, digest
+
         return [
             {
                 "name": NAME,
-                "bundle_url": f"{ROUTE}/static/{SCRIPT}?v={_digest()}",
+                "bundle_url": f"{ROUTE}/static/{digest()}/{MAIN}",
                 "destination": "nav",
                 "url_route": ROUTE,
                 "nav_top_level": True,
@@ -65,9 +64,3 @@ def _ui() -> bool:
     from airflow.sdk import conf
 
     return bool(conf.getboolean("dataml", "ui", fallback=True))
-
-
-def _digest() -> str:
-    """Content of the script, so that no browser runs an older one."""
-    source = (resources.files("airflow_dataml.plugins") / "static" / SCRIPT).read_bytes()
-    return hashlib.sha256(source).hexdigest()[:12]

@@ -7,9 +7,19 @@ import pytest
 pytestmark = pytest.mark.integration
 DEAD = "postgresql://u:hunter2@127.0.0.1:1/nothing"
 ROUTES = [
-    "/assets", "/assets/{name:path}", "/assets/{name:path}/reports", "/assets/{name:path}/versions", "/audit", "/incidents",
-    "/lineage/{name}", "/reports/{report_id}", "/static/dataml.js",
+    "/assets", "/assets/{name:path}", "/assets/{name:path}/checks", "/assets/{name:path}/compare", "/assets/{name:path}/profile",
+    "/assets/{name:path}/reports", "/assets/{name:path}/versions", "/audit", "/branches", "/incidents", "/lineage/{name}",
+    "/quarantine", "/reports/{report_id}", "/static/{release}/{module}",
 ]  # fmt: skip
+FILLED = {
+    "{name:path}": "rides",
+    "{name}": "rides",
+    "{report_id}": "1",
+    "{release}": "1",
+    "{module}": "dataml.js",
+}
+# What a route cannot answer without.
+ASKED = {"/assets/rides/compare": "?old=1&new=2", "/assets/rides/profile": "?version=1"}
 
 
 def _paths(client):
@@ -17,7 +27,9 @@ def _paths(client):
 
 
 def _url(path):
-    return path.replace("{name:path}", "rides").replace("{name}", "rides").replace("{report_id}", "1")
+    for name, value in FILLED.items():
+        path = path.replace(name, value)
+    return path + ASKED.get(path, "")
 
 
 def test_the_routes_are_these_and_only_read(viewer):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_dataml.api.modules import digest, sources
+
 pytestmark = pytest.mark.integration
 
 
@@ -109,11 +111,16 @@ def test_audit_is_verified_when_asked(viewer):
     assert set(_get(viewer, f"/audit?before={first['next']}")) == {"items", "next"}
 
 
-def test_the_script_is_javascript_a_browser_may_keep(viewer):
-    answer = viewer.get("/static/dataml.js?v=1")
+@pytest.mark.parametrize("module", sorted(sources()))
+def test_every_module_is_javascript_a_browser_may_keep(viewer, module):
+    answer = viewer.get(f"/static/{digest()}/{module}")
     assert answer.headers["content-type"].startswith("text/javascript")
     assert "max-age" in answer.headers["cache-control"]
-    assert "globalThis.DataML" in answer.text
+    assert answer.content == sources()[module]
+
+
+def test_at_another_release_s_address_nothing_is_kept(viewer):
+    assert viewer.get("/static/000000000000/dataml.js").headers["cache-control"] == "no-store"
 
 
 @pytest.mark.parametrize(
@@ -158,7 +165,7 @@ def test_a_reader_role_is_enough(client_on, filled_dsn, tmp_path):
             admin.execute(f"CREATE ROLE {role} LOGIN")
         admin.execute(GRANTS.format(reader="r_reader", writer="r_writer", approver="r_approver"))
         reader = client_on(make_conninfo(filled_dsn, user="r_reader"))
-        paths = ["/assets", "/assets/rides", "/assets/rides/versions", "/assets/rides/reports", "/reports/1", "/lineage/rides", "/incidents", "/audit?verify=true"]  # fmt: skip
+        paths = ["/assets", "/assets/rides", "/assets/rides/versions", "/assets/rides/reports", "/assets/rides/checks", "/assets/rides/profile?version=1", "/assets/rides/compare?old=1&new=2", "/reports/1", "/lineage/rides", "/quarantine", "/branches", "/incidents", "/audit?verify=true"]  # fmt: skip
         answers = {path: reader.get(path).status_code for path in paths}
         for role in ("r_reader", "r_writer", "r_approver"):
             admin.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
