@@ -118,7 +118,9 @@ def _record(
             "partition_key": subject.partition_key,
             "summary": summary,
             "references": named.refs,
+            "mask": list(question.contract.extension.samples.mask),
             **({"samples": dict(answer.samples)} if answer.samples else {}),
+            **({"segments": answer.reading.to_dict()} if answer.reading is not None else {}),
             **({"quarantine": aside.to_dict()} if aside is not None else {}),
             **subject.facts,
         },
@@ -127,21 +129,23 @@ def _record(
     )
     if verdict.blocks and not rescued:
         _refuse(ledger, run, subject, report, summary)
-    elif subject.part_id is None:
+    elif subject.part_id is None and subject.branch is None:
         _close(ledger, subject, report)
     ledger.runs.finish(run, state="refused" if verdict.blocks and not rescued else "success")
     return report
 
 
 def _refuse(ledger: Ledger, run: TaskRun, subject: Subject, report: Report, summary: str) -> None:
-    ledger.incidents.open(
-        asset=subject.asset,
-        kind="data",
-        severity="high",
-        title=subject.title,
-        report_id=report.report_id,
-        partition_key=subject.partition_key,
-    )
+    if subject.branch is None:
+        # On a branch nobody is harmed, and nobody's next batch would end it.
+        ledger.incidents.open(
+            asset=subject.asset,
+            kind="data",
+            severity="high",
+            title=subject.title,
+            report_id=report.report_id,
+            partition_key=subject.partition_key,
+        )
     ledger.audit.add(
         action="refuse",
         subject=subject.name,

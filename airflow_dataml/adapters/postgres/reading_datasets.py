@@ -134,7 +134,7 @@ class DatasetReading:
         """Return the columns whose values recent reports say nobody may see."""
         rows = self._db.rows(
             """SELECT DISTINCT jsonb_array_elements_text(mask) AS name FROM (
-                 SELECT r.body #> '{quarantine,mask}' AS mask FROM dataml.report r JOIN dataml.asset a USING (asset_id)
+                 SELECT r.body -> 'mask' AS mask FROM dataml.report r JOIN dataml.asset a USING (asset_id)
                  WHERE a.name = %s AND r.kind = 'check' ORDER BY r.report_id DESC LIMIT %s) recent
                WHERE jsonb_typeof(mask) = 'array'""",
             [asset, _RECENT],
