@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_dataml.core.quality import QualityEngine
@@ -60,4 +60,50 @@ class IncrementalEngine(QualityEngine, Protocol):
 
         :param relation: all segments as one, such as the view readers would see.
         :returns: the report, and the states of the segments measured now, as plain JSON.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How much of a table nobody publishes here was read, and what is kept of it.
+
+    :param states: by number of the segment, those measured now, as plain JSON; the others stay as they were kept.
+    :param read: segments whose rows were looked at, of ``total``.
+    :param whole: why the table was read as one, if it was; nothing is kept then.
+    """
+
+    states: Mapping[int, State] = field(default_factory=dict)
+    read: int = 0
+    total: int = 0
+    whole: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a report says of it."""
+        return {"whole": self.whole} if self.whole else {"read": self.read, "of": self.total}
+
+
+class ScanningEngine(QualityEngine, Protocol):
+    """A quality engine that finds out by itself which segments of a table have changed."""
+
+    def plan_digest(self, contract: Contract, variables: Mapping[str, Any]) -> str:
+        """Name what would be measured; see :class:`IncrementalEngine`."""
+
+    def verify_changes(
+        self,
+        *,
+        contract: Contract,
+        relation: Relation,
+        known: Mapping[int, Mapping[str, Any]],
+        connection: Any,
+        variables: Mapping[str, Any],
+        data_timestamp: datetime | None,
+        timeout_s: float,
+        references: Mapping[str, Relation],
+    ) -> tuple[QualityReport, Reading]:
+        """Run every check of a contract on a table, measuring the segments that changed.
+
+        The report is the one ``verify`` would give.
+
+        :param known: what earlier readings kept under this plan, by number; what does not fit is as good
+            as none.
         """

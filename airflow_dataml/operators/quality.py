@@ -60,8 +60,7 @@ class QualityCheckOperator(DataMLOperator, BaseSQLOperator):
     :param dataset: the dataset the rows are of.
     :param staged: what the stage task returned. Templated.
     :param version: ``name@number``, ``name@alias`` or ``name@time``; what readers see unless given. Templated.
-    :param table: ``schema.table`` of a table nobody publishes here; it is entered into the catalog. With
-        ``conn_id`` it is one in that connection's PostgreSQL database. Both templated.
+    :param table: ``schema.table`` nobody publishes here, in ``conn_id``'s database if that is given. Both templated.
     :param contract: Soda contract file, or its text. Templated.
     :param scope: of a staged batch: ``result`` checks what readers would see after publication, ``batch`` the new
         rows alone. With the native engine, parts that were verified before are not read again either way.
@@ -69,10 +68,10 @@ class QualityCheckOperator(DataMLOperator, BaseSQLOperator):
     :param references: dataset named in a ``valid_reference_data`` -> the managed dataset whose current version is meant.
     :param data_timestamp: ISO time that freshness is measured against; now unless given. Templated.
     :param variables: contract variables. Templated.
+    :param incremental: of a ``table``, let the native engine read the block ranges that changed since last time.
     :param timeout: seconds all statements of the engine may take together; what is not evaluated by then is an error.
     :param on_fail: ``reject``, ``quarantine`` or ``warn`` instead of what the contract says.
-    :param branch: verify what readers of a branch see; ``dataml_branch`` of the run's configuration unless
-        given. Templated.
+    :param branch: verify what its readers see; ``dataml_branch`` of the run's configuration unless given. Templated.
     """
 
     conn_id_field = "dataml_conn_id"
@@ -93,6 +92,7 @@ class QualityCheckOperator(DataMLOperator, BaseSQLOperator):
         references: Mapping[str, Asset | str] | None = None,
         data_timestamp: str | None = None,
         variables: Mapping[str, str] | None = None,
+        incremental: bool = True,
         timeout: float = 600,
         on_fail: OnFail | None = None,
         branch: str | None = None,
@@ -110,6 +110,7 @@ class QualityCheckOperator(DataMLOperator, BaseSQLOperator):
         self.references = references
         self.data_timestamp = data_timestamp
         self.variables = variables
+        self.incremental = incremental
         self.timeout = timeout
         self.on_fail = on_fail
         self.branch = branch
@@ -181,6 +182,7 @@ class QualityCheckOperator(DataMLOperator, BaseSQLOperator):
             timeout_s=self.timeout,
             on_fail=self.on_fail,
             rules=NativeRules(),
+            incremental=self.incremental,
         )
 
     def _verify(self, ledger: PostgresLedger, context: Context, question: Question) -> Report:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_dataml.core.expectations import with_expectations
-from airflow_dataml.core.segments import Segment
+from airflow_dataml.core.segments import Reading, Segment
 from airflow_dataml.steps.expectations import compared, evaluate
 from airflow_dataml.steps.samples import samples_of
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_dataml.core.quality import QualityEngine, QualityReport
     from airflow_dataml.core.refs import FactKey, Relation
     from airflow_dataml.core.runs import RunIdentity
-    from airflow_dataml.core.segments import IncrementalEngine, State
+    from airflow_dataml.core.segments import IncrementalEngine, ScanningEngine, State
     from airflow_dataml.core.stores import DatasetStore
     from airflow_dataml.steps.expectations import Compared
 
@@ -40,6 +40,8 @@ class Question:
     :param timeout_s: seconds for all queries of the engine together.
     :param on_fail: what a broken contract leads to; the contract's own word unless given.
     :param rules: what the contract says of single rows; without it no failed row is shown or set aside.
+    :param incremental: of a table nobody publishes here, measure what changed since it was verified last, where
+        the engine can tell.
     """
 
     contract: Contract
@@ -49,6 +51,7 @@ class Question:
     timeout_s: float = 600
     on_fail: OnFail | None = None
     rules: RowRules | None = None
+    incremental: bool = True
 
     @property
     def consequence(self) -> OnFail:
@@ -134,17 +137,30 @@ class Answer:
     :param plan: the engine's name of what it measured.
     :param states: by part; what it did not need to measure again is not among them.
     :param samples: a few rows that broke a check, by check.
+    :param table: what names the table the reading is of, if it is one nobody publishes here.
+    :param reading: what was read of it, if the engine says.
     """
 
     report: QualityReport
     plan: str = ""
     states: Mapping[int, State] = field(default_factory=dict)
     samples: Mapping[str, Any] = field(default_factory=dict)
+    table: str = ""
+    reading: Reading | None = None
 
     def keep(self, ledger: Ledger) -> None:
         """Keep the measurements for the next verification."""
         for part_id, state in self.states.items():
             ledger.states.put(part_id, engine=self.report.engine, plan=self.plan, state=state)
+        reading = self.reading
+        if reading is not None and reading.states:
+            ledger.states.put_segments(
+                self.table,
+                engine=self.report.engine,
+                plan=self.plan,
+                states=reading.states,
+                total=reading.total,
+            )
 
 
 def examine(
@@ -178,6 +194,7 @@ def examine(
             parts=parts,
             connection=connection,
             tables={name: tables[name] for name in named.references},
+            table=subject.asset if subject.relation is not None else None,
         )
         expected = evaluate(
             ledger=ledger,
@@ -213,6 +230,7 @@ def ask(
     parts: Sequence[Part],
     connection: Any,
     tables: Mapping[str, Relation],
+    table: str | None = None,
 ) -> Answer:
     """Let an engine run a contract on a relation.
 
@@ -221,6 +239,7 @@ def ask(
         measurements, only parts that were never measured under this contract are read.
     :param connection: a live connection for the engine.
     :param tables: dataset named in ``valid_reference_data`` -> the table to read.
+    :param table: the asset, if the relation is a table nobody publishes here.
     """
     said: dict[str, Any] = {
         "contract": question.contract,
@@ -231,6 +250,8 @@ def ask(
         "timeout_s": question.timeout_s,
         "references": dict(tables),
     }
+    if table is not None and question.incremental and hasattr(engine, "verify_changes"):
+        return _changes(ledger, cast("ScanningEngine", engine), f"{table} {relation}", said)
     if not parts or any(part.store != "postgres" for part in parts) or not hasattr(engine, "verify_parts"):
         return Answer(engine.verify(**said))
     merging = cast("IncrementalEngine", engine)
@@ -240,6 +261,13 @@ def ask(
     segments = [Segment(key, part.relation, state=kept.get(part.part_id)) for key, part in keys.items()]
     report, states = merging.verify_parts(segments=segments, **said)
     return Answer(report, plan, {keys[key].part_id: state for key, state in states.items()})
+
+
+def _changes(ledger: Ledger, engine: ScanningEngine, table: str, said: Mapping[str, Any]) -> Answer:
+    plan = engine.plan_digest(said["contract"], said["variables"])
+    known = ledger.states.segments(table, engine=engine.name, plan=plan)
+    report, reading = engine.verify_changes(known=known, **said)
+    return Answer(report, plan, table=table, reading=reading)
 
 
 @contextmanager

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.adapters.native import report as reports
 from airflow_dataml.adapters.native.binding import bind
+from airflow_dataml.adapters.native.blocks import PAGES
 from airflow_dataml.adapters.native.catalog import read_table
+from airflow_dataml.adapters.native.changes import measure_changes
 from airflow_dataml.adapters.native.measure import Measured, Subject, measure, reason_of
 from airflow_dataml.adapters.native.metrics import make_plan
 from airflow_dataml.adapters.native.parts import Pass, measure_pieces, measure_segment, read_tokens
 from airflow_dataml.adapters.native.reader import OutOfTime, reading
 from airflow_dataml.adapters.native.states import merge_states
 from airflow_dataml.core.errors import ContractError, QualityEngineError
-from airflow_dataml.core.segments import Segment
+from airflow_dataml.core.segments import Reading, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +40,8 @@ class NativeEngine:
         snapshot; without, after it. Used where the caller's connection is in no transaction.
     :param work_mem_mb: memory each sort of a distinct count may use before it goes to disk.
     :param beside_from: expected rows from which a second connection is worth its opening.
+    :param range_pages: blocks of a table that are remembered as one, in ``verify_changes``; more of a table that
+        would have over a thousand such ranges.
     """
 
     name = reports.NAME
@@ -48,10 +52,12 @@ class NativeEngine:
         connect: Callable[[], Any] | None = None,
         work_mem_mb: int = 64,
         beside_from: int = 200_000,
+        range_pages: int = PAGES,
     ) -> None:
         self._connect = connect
         self._work_mem_mb = work_mem_mb
         self._beside_from = beside_from
+        self._range_pages = range_pages
 
     def version(self) -> str:
         """Return the version of this package."""
@@ -114,6 +120,32 @@ class NativeEngine:
             return measured
 
         return self._run(bound, plan, relation, connection, timeout_s, work), kept
+
+    def verify_changes(
+        self,
+        *,
+        contract: Contract,
+        relation: Relation,
+        known: Mapping[int, Mapping[str, Any]],
+        connection: Any,
+        variables: Mapping[str, Any],
+        data_timestamp: datetime | None,
+        timeout_s: float,
+        references: Mapping[str, Relation],
+    ) -> tuple[QualityReport, Reading]:
+        """Run every check, reading the block ranges that changed; see :class:`~airflow_dataml.core.segments.ScanningEngine`."""
+        bound = bind(contract, variables, data_timestamp=data_timestamp)
+        contract.document_for(relation, database="", references=references)
+        plan = make_plan(bound, references)
+        readings = [Reading(whole="it was not read to the end")]
+
+        def work(readers: Readers, table: Table) -> Measured:
+            done = Pass(readers, plan, relation, table, self._beside_from)
+            measured, reading = measure_changes(done, known, pages=self._range_pages)
+            readings.append(reading)
+            return measured
+
+        return self._run(bound, plan, relation, connection, timeout_s, work), readings[-1]
 
     def measure(
         self,

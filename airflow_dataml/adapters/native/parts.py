@@ -35,7 +35,8 @@ from airflow_dataml.adapters.native.reader import OutOfTime
 from airflow_dataml.core.refs import quote_identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
 
     from airflow_dataml.adapters.native.catalog import Table
     from airflow_dataml.adapters.native.duplicates import Piece
@@ -82,6 +83,16 @@ class Pass:
             if metric.kind == "distinct" and metric.columns and metric.key not in self.plan.moving
         ]
 
+    @property
+    def spans(self) -> dict[Metric, dict[str, tuple[Metric, Metric, Metric]]]:
+        """What bounds the keys of each duplicate check, by column."""
+        return {metric: duplicates.range_metrics(metric, self.whole) for metric in self.distincts}
+
+    @property
+    def bounds(self) -> set[Metric]:
+        """All metrics of ``spans``."""
+        return {metric for span in self.spans.values() for three in span.values() for metric in three}
+
     def run(self, metrics: Iterable[Metric], subject: Subject, relation: Relation) -> Measured:
         """Measure metrics on a relation."""
         return measure.measure(
@@ -104,6 +115,15 @@ def measure_pieces(work: Pass, segments: Sequence[Segment]) -> Measured:
             state = renew(work, segment, dict(state))
         broken.errors.update(errors.errors)
         known.append(replace(segment, state=state))
+    return conclude_pieces(work, known, broken)
+
+
+def conclude_pieces(work: Pass, known: Sequence[Segment], broken: Measured) -> Measured:
+    """Merge the states of all segments, and measure on the whole what they do not tell.
+
+    :param known: every segment with its state; those just measured are in ``work.fresh``.
+    :param broken: what could not be measured of a segment.
+    """
     found = _merged(work, known)
     for key in broken.errors:
         found.values.pop(key, None)
@@ -130,23 +150,26 @@ def measure_segment(work: Pass, segment: Segment) -> tuple[State | None, Measure
         reason = f"there is no table or view {segment.relation} on this connection"
         return None, Measured(errors={metric.key: reason for metric in work.plan.mergeable})
     subject = Subject(piece.source, work.plan.filter_sql, piece.table)
-    spans = {metric: duplicates.range_metrics(metric, work.whole) for metric in work.distincts}
-    extra = {metric for span in spans.values() for bounds in span.values() for metric in bounds}
-    found = work.run([*work.plan.mergeable, *work.references, *extra], subject, segment.relation)
-    state = states.new_state(work.plan, found.values)
-    state["references"] = {
-        metric.key: [work.tokens[metric.key], found.values[metric.key]]
-        for metric in work.references
-        if metric.key in found.values
-    }
-    state["ranges"] = {
-        metric.key: {name: [found.values[bound.key] for bound in bounds] for name, bounds in span.items()}
-        for metric, span in spans.items()
-        if all(bound.key in found.values for bounds in span.values() for bound in bounds)
-    }
-    work.fresh[segment.key] = state
+    found = work.run([*work.plan.mergeable, *work.references, *work.bounds], subject, segment.relation)
+    state = work.fresh[segment.key] = state_of(work, found.values)
     keys = {metric.key for metric in work.plan.mergeable}
     return state, Measured(errors={key: reason for key, reason in found.errors.items() if key in keys})
+
+
+def state_of(work: Pass, values: Mapping[str, Any]) -> State:
+    """Return the state of a segment from the values of its metrics."""
+    state = states.new_state(work.plan, values)
+    state["references"] = {
+        metric.key: [work.tokens[metric.key], values[metric.key]]
+        for metric in work.references
+        if metric.key in values
+    }
+    state["ranges"] = {
+        metric.key: {name: [values[bound.key] for bound in bounds] for name, bounds in span.items()}
+        for metric, span in work.spans.items()
+        if all(bound.key in values for bounds in span.values() for bound in bounds)
+    }
+    return state
 
 
 def renew(work: Pass, segment: Segment, state: State) -> State:
