@@ -77,6 +77,9 @@ def merge_parts(base: Sequence[Part], head: Sequence[Part], main: Sequence[Part]
     if removed and any(p.partition_key is None or p.replaces for p in added):
         # A merge, or a replacement of everything, looked at rows that are others by now.
         return None
+    if any(p.parent_id is not None and p.role != "compacted" for p in added):
+        # So did a merge that only inserted: its keys may be the other side's by now.
+        return None
     return (*(p for p in main if p.part_id not in removed), *added)
 
 
@@ -96,6 +99,11 @@ class DatasetChange:
     verdict: str | None
     summary: str | None
     conflict: bool
+
+    @property
+    def unfit(self) -> bool:
+        """Whether it is better not merged: a conflict, or a check that did not pass."""
+        return self.conflict or self.verdict not in (None, "pass", "warn")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -119,7 +127,7 @@ class BranchDiff:
     @property
     def mergeable(self) -> bool:
         """Whether there is something to merge and nothing in the way."""
-        return bool(self.changes) and not any(change.conflict for change in self.changes)
+        return bool(self.changes) and not any(change.unfit for change in self.changes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""

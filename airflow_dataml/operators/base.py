@@ -160,7 +160,11 @@ def register(ledger: PostgresLedger, asset: Asset) -> None:
         description=facts.get("description"),
         importance=facts.get("importance"),
         tags=facts.get("tags", ()),
-        location={name: facts[name] for name in ("table", "uri", "store", "storage_conn_id", "layout") if name in facts},
+        location={
+            name: facts[name]
+            for name in ("table", "uri", "store", "storage_conn_id", "layout")
+            if name in facts
+        },
     )
 
 

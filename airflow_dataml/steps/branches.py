@@ -55,6 +55,9 @@ def create_branch(
         log.info("An earlier try made branch %s; kept", name)
         return ledger.branches.get(name)
     with ledger.transaction():
+        # Whoever publishes or makes another branch adds to the same list of places.
+        for asset in sorted(chosen):
+            ledger.assets.lock(asset)
         ledger.branches.open(name=name, schema=AssetNaming().branch_schema(name), assets=chosen, run=run)
         branch = ledger.branches.get(name)
         for head in branch.heads:
@@ -147,14 +150,10 @@ def merge_branch(
         log.info("An earlier try merged branch %s; kept", name)
         return tuple(ledger.versions.by_id(version_id) for version_id in done)
     with ledger.transaction():
-        ledger.branches.lock(name)
-        branch = ledger.branches.get(name)
+        branch = _held(ledger, name)
         if not branch.changed:
             msg = f"branch {name!r} has changed no dataset, so there is nothing to merge: drop it."
             raise SpecError(msg)
-        # Always in the order of names, so that two merges do not wait for each other.
-        for head in branch.changed:
-            ledger.assets.lock(head.asset)
         versions = tuple(_merge_one(ledger, store, run, branch, head) for head in branch.changed)
         _take_away(ledger, store, run, branch)
         ledger.branches.close(name=name, state="merged", run=run)
@@ -167,15 +166,22 @@ def merge_branch(
 
 def drop_branch(*, ledger: Ledger, store: DatasetStore, identity: RunIdentity, name: str) -> Branch:
     """Close a branch; its versions stay in the ledger until retention collects their rows."""
-    branch = ledger.branches.get(name)
     run = ledger.runs.begin(identity, input_digest=digest_of(branch=name, drop=True))
     with ledger.transaction():
-        ledger.branches.lock(name)
+        branch = _held(ledger, name)
         _take_away(ledger, store, run, branch)
         ledger.branches.close(name=name, state="dropped", run=run)
         ledger.audit.add(action="drop branch", subject=name, run=run, detail={})
         ledger.runs.finish(run)
     return branch
+
+
+def _held(ledger: Ledger, name: str) -> Branch:
+    """Lock a branch and all of its datasets, in the order of names and before the audit chain; return it as it is then."""
+    ledger.branches.lock(name)
+    for head in ledger.branches.get(name).heads:
+        ledger.assets.lock(head.asset)
+    return ledger.branches.get(name)
 
 
 def _datasets(ledger: Ledger, assets: Sequence[str] | None) -> list[str]:
@@ -225,7 +231,12 @@ def _merge_one(
         raise StaleVersionError(msg)
     columns = ledger.versions.columns(ours.version_id)
     if main is not None and main.version_id != head.base_id:
-        columns = evolve(ledger.versions.columns(main.version_id), columns)
+        # What either side added is there, and what either took away is not.
+        theirs = ledger.versions.columns(main.version_id)
+        base = {c.name for c in ledger.versions.columns(head.base_id)} if head.base_id else set()
+        there, here = {c.name for c in theirs}, {c.name for c in columns}
+        kept = [c for c in columns if c.name in there or c.name not in base]
+        columns = evolve(theirs, [*kept, *(c for c in theirs if c.name not in base | here)])
     layout = Layout.from_location(head.location)
     place = place_of(ledger, head.asset, head.location["table"], layout)
     facts = {"mode": "branch", "branch": branch.name, "merged": ours.ref}
@@ -255,6 +266,7 @@ def _take_away(ledger: Ledger, store: DatasetStore, run: TaskRun, branch: Branch
             continue
         where = location_on(ledger, branch.name, location)
         store.close(place=place_of(ledger, head.asset, where, Layout(), branch=branch.name))
-        published = [p for p in head.location.get("published", ()) if p != where]
+        places = ledger.assets.get(head.asset)["location"].get("published", ())
+        published = [p for p in places if p != where]
         ledger.assets.set_location(head.asset, {"published": published})
         ledger.versions.move_alias(asset=head.asset, name=branch.name, version_id=None, run=run)

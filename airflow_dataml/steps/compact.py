@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_dataml.core.datasets import CURRENT
-from airflow_dataml.core.errors import GateError, StaleVersionError
+from airflow_dataml.core.errors import GateError, StaleVersionError, VersionNotFoundError
 from airflow_dataml.core.retention import plan_compaction
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.stores import Change
@@ -38,11 +38,15 @@ def compact(
     The parts are written before the dataset is locked; readers and publishers wait for the switch alone.
 
     :returns: the new version, or the one there is when nothing is worth the while.
+    :raises VersionNotFoundError: readers of the place see nothing yet, or nothing any more.
     :raises StaleVersionError: a batch replaced one of the parts meanwhile; the next run sees the new state.
     :raises GateError: a part would have come out with other content; nothing was changed.
     """
     branch = None if place.alias == CURRENT else place.alias
-    parent = ledger.versions.head(place.asset, branch=branch) or ledger.versions.find(place.asset)
+    parent = ledger.versions.head(place.asset, branch=branch)
+    if parent is None:
+        msg = f"{place.asset!r} has nothing published at {place.location}, so there is nothing to compact."
+        raise VersionNotFoundError(msg)
     manifest = ledger.versions.manifest(parent.version_id)
     groups = plan_compaction(manifest, policy)
     run = ledger.runs.begin(

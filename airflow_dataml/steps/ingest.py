@@ -15,6 +15,7 @@ from airflow_dataml.core.layout import Layout
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.stores import Arrow, CsvFile, MergeSpec, Query, StagedMerge
 from airflow_dataml.steps.publish import grids_of, place_of
+from airflow_dataml.steps.read import require_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -144,6 +145,8 @@ def stage_query(
     digest = digest_of(
         query=query, parameters=dict(parameters or {}), inputs={n: v.version_id for n, v in versions.items()}
     )
+    for version in versions.values():
+        require_rows(version, ledger.versions.manifest(version.version_id))
     bound = {
         name: (ledger.versions.manifest(v.version_id), ledger.versions.columns(v.version_id))
         for name, v in versions.items()
@@ -184,6 +187,9 @@ def stage_source(
         digest = digest_of(batch=digest, parent=parent.version_id if parent else None)
     run = ledger.runs.begin(identity, input_digest=digest)
     part = ledger.versions.part_of(run.fact(target.asset))
+    if part is not None and part.state != "live":
+        # Retention gave up what an earlier try staged.
+        run, part = ledger.runs.renew(run), None
     if part is None:
         with ledger.transaction():
             part = _stage(ledger, store, run, target, source, parent, inputs, origin)

@@ -32,9 +32,10 @@ class Outcome:
     diff: SchemaDiff
 
 
-def outcome_of(ledger: Ledger, staged: StagedPart) -> Outcome:
+def outcome_of(ledger: Ledger, staged: StagedPart, *, profiles: bool = True) -> Outcome:
     """Return what publishing a staged batch would make, on top of what readers see now.
 
+    :param profiles: with the profiles of the parts that are there already.
     :raises StaleVersionError: the batch was merged into a version that is no longer current.
     :raises SpecError: the batch is another dataset's.
     """
@@ -50,7 +51,7 @@ def outcome_of(ledger: Ledger, staged: StagedPart) -> Outcome:
         )
         raise StaleVersionError(msg)
     merge = Merge(staged.removes, tuple(ledger.versions.part(p) for p in staged.rewrites))
-    current = ledger.versions.manifest(parent.version_id) if parent else ()
+    current = ledger.versions.manifest(parent.version_id, profiles=profiles) if parent else ()
     before = ledger.versions.columns(parent.version_id) if parent else ()
     parts = next_manifest(current, part, mode=staged.mode, merge=merge)
     if gone := [p.part_id for p in parts if p.state != "live"]:

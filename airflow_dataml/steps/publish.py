@@ -76,7 +76,7 @@ def _publish(
     require_check: bool,
     allow_breaking: bool,
 ) -> Version:
-    outcome = outcome_of(ledger, staged)
+    outcome = outcome_of(ledger, staged, profiles=False)
     if require_check:
         _gate(ledger, staged, outcome.parent)
     require_compatible(ledger, outcome, allow_breaking=allow_breaking)
@@ -153,7 +153,7 @@ def move_pointer(
     if not place.ours:
         published = ledger.assets.get(version.asset)["location"].get("published", [])
         ledger.assets.set_location(version.asset, {"published": sorted({*published, place.location})})
-    if place.alias == CURRENT:
+    if place.alias == CURRENT and action == "publish":
         aside = ledger.quarantine.reports(version.asset)
         for incident in ledger.incidents.open_data([version.asset]):
             about_it = incident.partition_key == version.partition_key

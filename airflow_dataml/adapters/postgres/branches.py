@@ -58,7 +58,11 @@ class PostgresBranches:
         )
 
     def join(self, *, name: str, asset: str) -> None:
-        """Write down what a dataset that joins later begins from."""
+        """Write down what a dataset that joins later begins from.
+
+        :raises BranchNotFoundError: the branch was merged or dropped meanwhile.
+        """
+        self.schema_of(name)
         self._db.execute(
             """INSERT INTO dataml.branch_base (branch_id, asset_id, version_id)
                SELECT b.branch_id, a.asset_id,

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from airflow_dataml.adapters.postgres.key_ranges import Slice
     from airflow_dataml.core.datasets import Column, Part
 
-# More makes hash joins slower, not faster: their table leaves the processor's caches.
-_WORK_MEM = 64 << 20
+# With little memory the planner merges over the parts' indexes, which is half the work of a hash join whose
+# table has left the processor's caches. Grouping hashes of rows does want memory.
+_JOIN_MEMORY, _GROUP_MEMORY = "4MB", "64MB"
 # The same row may come several times; each is shown once.
 _OVERFETCH = 4
 _KEYED = """
@@ -93,7 +94,7 @@ def compare_parts(
     :raises SpecError: a key is no column, or does not name one row: it is null, or occurs twice in a version.
     """
     with reading(db):
-        _settle(db)
+        _settle(db, _JOIN_MEMORY if keys else _GROUP_MEMORY)
         task = comparison_of(db, columns=columns, keys=keys, old=old, new=new, samples=samples)
         if not task.old or not task.new:
             found = _one_sided(db, task)
@@ -256,9 +257,9 @@ def _faults(row: dict[str, int]) -> list[tuple[str, int]]:
     return [("rows with a null key", row["nulls"]), ("keys that occur more than once", row["twice"])]
 
 
-def _settle(db: Connection) -> None:
+def _settle(db: Connection, memory: str) -> None:
     # Workers would have to sort what they grouped before it can be put together.
-    db.execute("SELECT set_config('max_parallel_workers_per_gather', '0', true)")
     db.execute(
-        f"SELECT set_config('work_mem', greatest(pg_size_bytes(current_setting('work_mem')), {_WORK_MEM}) / 1024 || 'kB', true)"
+        "SELECT set_config('max_parallel_workers_per_gather', '0', true), set_config('work_mem', %s, true)",
+        [memory],
     )

@@ -84,7 +84,7 @@ _UNHASHED = frozenset(("json", "xml", "point", "money"))
 # A flat chain of a thousand operators would be as deep.
 _TERMS_TOGETHER = 50
 _UNSIGNED = 1 << 64
-_AGGREGATES = """count(*) AS rows, coalesce(bit_xor(hashed.row), 0) AS row_xor, coalesce(sum(hashed.row), 0) AS row_total"""
+_AGGREGATES = """count(*) AS rows, coalesce(bit_xor(hashed.{h}), 0) AS row_xor, coalesce(sum(hashed.{h}), 0) AS row_total"""
 
 
 def fingerprint_relation(db: Connection, relation: Relation) -> Fingerprint:
@@ -95,7 +95,8 @@ def fingerprint_relation(db: Connection, relation: Relation) -> Fingerprint:
 
 def fingerprint_sql(db: Connection, relation: Relation) -> str:
     """The statement that fingerprints a relation, for its plan."""
-    return f"SELECT {_AGGREGATES} FROM {relation.quoted} t {_beside(db, relation)}"
+    aggregates, beside = _hashing(db, relation)
+    return f"SELECT {aggregates} FROM {relation.quoted} t {beside}"
 
 
 def describe_relation(
@@ -103,8 +104,8 @@ def describe_relation(
 ) -> tuple[Fingerprint, dict[str, Any]]:
     """Fingerprint all columns and profile the given ones in one pass; ``grids`` gains those of new columns."""
     with reading(db):
-        beside = _beside(db, relation)
-        row, profile = scan_relation(db, relation, columns, grids, aggregates=_AGGREGATES, beside=beside)
+        aggregates, beside = _hashing(db, relation)
+        row, profile = scan_relation(db, relation, columns, grids, aggregates=aggregates, beside=beside)
     return _fingerprint(row), profile
 
 
@@ -112,13 +113,20 @@ def _fingerprint(row: Mapping[str, Any]) -> Fingerprint:
     return Fingerprint(row["rows"], row["row_xor"] % _UNSIGNED, int(row["row_total"]) % _UNSIGNED)
 
 
-def _beside(db: Connection, relation: Relation) -> str:
-    """Join each row's hash to it; the outer join makes the planner compute it once for both aggregates."""
-    return f"LEFT JOIN LATERAL (SELECT {_row_hash(db, relation)} AS row) hashed ON true"
+def _hashing(db: Connection, relation: Relation) -> tuple[str, str]:
+    """The aggregates, and the join that gives each row its hash.
 
-
-def _row_hash(db: Connection, relation: Relation) -> str:
+    The outer join makes the planner compute the hash once for both aggregates.
+    """
     columns = db.rows(_COLUMNS, [relation.quoted])
+    name = "row"
+    while name in {c["name"] for c in columns}:
+        name += "_"
+    beside = f"LEFT JOIN LATERAL (SELECT {_row_hash(db, columns)} AS {name}) hashed ON true"
+    return _AGGREGATES.format(h=name), beside
+
+
+def _row_hash(db: Connection, columns: Sequence[Mapping[str, Any]]) -> str:
     forms = {type_: _form(db, type_) for type_ in dict.fromkeys(c["type"] for c in columns)}
     terms = []
     for column in columns:

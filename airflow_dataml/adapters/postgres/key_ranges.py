@@ -68,7 +68,7 @@ def slices_of(db: Connection, old: Sequence[Part], new: Sequence[Part], *, key: 
 
 
 def choose_cuts(parts: Sequence[tuple[Range, int]]) -> list[int]:
-    """Return the keys to cut before: where parts begin, and few rows lie across.
+    """Return the keys to cut before: where parts have ended, others begin, and few rows lie across.
 
     :param parts: range and rows of each part.
 
@@ -77,20 +77,21 @@ def choose_cuts(parts: Sequence[tuple[Range, int]]) -> list[int]:
     >>> choose_cuts([((1, 19), 100), ((10, 19), 100)])
     []
     """
-    across = 0
-    open_parts: list[tuple[int, int]] = []
-    costs: list[tuple[int, int]] = []
+    across, ended = 0, False
+    reaching: list[tuple[int, int]] = []
+    places: list[tuple[int, int]] = []
     for (low, high), rows in sorted(parts):
-        while open_parts and open_parts[0][0] < low:
-            across -= heapq.heappop(open_parts)[1]
-        if not costs or costs[-1][1] != low:
-            costs.append((across, low))
-        heapq.heappush(open_parts, (high, rows))
+        while reaching and reaching[0][0] < low:
+            across -= heapq.heappop(reaching)[1]
+            ended = True
+        if ended:
+            places.append((across, low))
+            ended = False
+        heapq.heappush(reaching, (high, rows))
         across += rows
     budget = _AGAIN * sum(rows for _, rows in parts)
     cuts: list[int] = []
-    # The first part begins before every cut.
-    for cost, low in sorted(costs[1:]):
+    for cost, low in sorted(places):
         budget -= cost
         if budget < 0:
             break

@@ -34,6 +34,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 PROTECTION = "dataml_refuse"
+_PROTECTED = "SELECT EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = %s AND tgname = %s)"
 _UNREADABLE_PARTS = """
 SELECT DISTINCT format('%%I.%%I', n.nspname, p.relname) AS part, pg_get_userbyid(v.relowner) AS owner
 FROM pg_class v JOIN pg_rewrite r ON r.ev_class = v.oid
@@ -127,19 +128,21 @@ def unprotect_part(db: Connection, relation: Relation) -> None:
 def dress_view(db: Connection, view: Relation, layout: Layout) -> None:
     """Give a view what its layout declares: comments, defaults, grants, and words for whoever writes to it.
 
-    Only what differs is executed, so that a publication that changes nothing of it costs a few reads.
+    Only what differs is executed, and only what is declared is looked at, because readers may be waiting.
     """
-    now = state_of(db, view)
-    have = {c.name for c in columns_of(db, view)}
-    give_comments(db, view, word="VIEW", comment=layout.comment, columns=layout.column_comments)
-    for name, expression in layout.defaults.items():
-        # PostgreSQL keeps its own spelling, so a default written otherwise is set again each time.
-        if name in have and now.defaults.get(name) != expression:
-            db.execute(
-                f"ALTER VIEW {view.quoted} ALTER COLUMN {quote_identifier(name)} SET DEFAULT {expression}"
-            )
-    _grant(db, view, layout)
-    if PROTECTION not in now.attached:
+    if layout.comment is not None or layout.column_comments:
+        give_comments(db, view, word="VIEW", comment=layout.comment, columns=layout.column_comments)
+    if layout.defaults:
+        now, have = state_of(db, view).defaults, {c.name for c in columns_of(db, view)}
+        for name, expression in layout.defaults.items():
+            # PostgreSQL keeps its own spelling, so a default written otherwise is set again each time.
+            if name in have and now.get(name) != expression:
+                db.execute(
+                    f"ALTER VIEW {view.quoted} ALTER COLUMN {quote_identifier(name)} SET DEFAULT {expression}"
+                )
+    if layout.grants:
+        _grant(db, view, layout)
+    if not db.scalar(_PROTECTED, [oid_of(db, view), PROTECTION]):
         db.execute(
             f"CREATE TRIGGER {PROTECTION} INSTEAD OF INSERT OR UPDATE OR DELETE ON {view.quoted} "
             "FOR EACH ROW EXECUTE FUNCTION dataml.part_refuse()"
@@ -150,7 +153,8 @@ def dress_view(db: Connection, view: Relation, layout: Layout) -> None:
 
 def view_options(db: Connection, view: Relation) -> str:
     """Return a view's options as ``CREATE OR REPLACE VIEW name`` takes them next; it forgets what is not said."""
-    return state_of(db, view).with_options if oid_of(db, view) is not None else ""
+    options = db.scalar("SELECT reloptions FROM pg_class WHERE oid = to_regclass(%s)", [view.quoted])
+    return f" WITH ({', '.join(options)})" if options else ""
 
 
 def _grant(db: Connection, view: Relation, layout: Layout) -> None:

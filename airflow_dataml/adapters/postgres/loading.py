@@ -12,7 +12,7 @@ from airflow_dataml.core.refs import quote_identifier
 from airflow_dataml.core.stores import Arrow, CsvFile, Query, Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from airflow_dataml.adapters.postgres.warehouse import PostgresWarehouse
@@ -30,11 +30,21 @@ _ARROW = {
 
 
 def load(
-    warehouse: PostgresWarehouse, relation: Relation, source: Source, *, on_progress: OnProgress
+    warehouse: PostgresWarehouse,
+    relation: Relation,
+    source: Source,
+    *,
+    on_progress: OnProgress,
+    defaults: Mapping[str, str] | None = None,
 ) -> None:
-    """Create a table and fill it; in memory there is never more than one block, batch or Arrow batch."""
+    """Create a table and fill it; in memory there is never more than one block, batch or Arrow batch.
+
+    :param defaults: column -> SQL expression for columns that a file leaves out.
+    """
     if isinstance(source, CsvFile):
-        warehouse.create_table(relation, source.columns)
+        absent = {c.name for c in source.columns} - set(source.header)
+        filled = {name: sql for name, sql in (defaults or {}).items() if name in absent}
+        warehouse.create_table(relation, source.columns, filled)
         size = source.path.stat().st_size
         warehouse.copy_rows(
             relation,
@@ -42,6 +52,7 @@ def load(
             _blocks(source.path),
             on_bytes=lambda done: on_progress(f"read {done >> 20} of {size >> 20} MB of {source.path.name}"),
         )
+        warehouse.drop_defaults(relation, filled)
     elif isinstance(source, Query):
         warehouse.bind(source.inputs)
         warehouse.create_from_select(relation, source.sql, source.parameters)

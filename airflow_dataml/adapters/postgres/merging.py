@@ -55,7 +55,8 @@ def touched(db: Connection, batch: Relation, keys: Sequence[str], parts: Sequenc
     """Yield the parts that hold a key of the batch; one whose value range is elsewhere is not read."""
     ranges = _ranges(db, batch, keys[0]) if parts else None
     for part in parts:
-        if _apart(part, keys[0], ranges):
+        # A key the part lacks is null in all of its rows, and null is nobody's key.
+        if not set(keys) <= {c.name for c in part.columns} or _apart(part, keys[0], ranges):
             continue
         if db.scalar(
             f"SELECT EXISTS (SELECT 1 FROM {batch.quoted} b JOIN {part.relation.quoted} p ON {_same('p', 'b', keys)})"
@@ -93,8 +94,6 @@ def _ranges(db: Connection, batch: Relation, key: str) -> tuple[float, float] | 
 
 
 def _apart(part: Part, key: str, ranges: tuple[float, float] | None) -> bool:
-    if key not in {c.name for c in part.columns}:
-        return True
     column = part.profile.get("columns", {}).get(key, {})
     low, high = column.get("min"), column.get("max")
     if ranges is None or not isinstance(low, int | float) or not isinstance(high, int | float):

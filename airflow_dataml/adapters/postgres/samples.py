@@ -84,7 +84,12 @@ class PostgresSamples:
 
 def _hides(name: str, value: str, mask: Sequence[str]) -> bool:
     """Whether an expression of the contract's may be made of a masked column."""
-    return value != quote_identifier(name) and any(secret in value for secret in mask)
+    text = value.casefold()
+    return value != quote_identifier(name) and any(
+        word in text
+        for secret in mask
+        for word in (secret.casefold(), quote_identifier(secret)[1:-1].casefold())
+    )
 
 
 def shown_sql(value: str, *, masked: bool) -> str:

@@ -54,7 +54,7 @@ class PostgresStore:
     ) -> NewPart:
         """Write rows into a new table."""
         relation = AssetNaming().part(fact)
-        load(self._warehouse, relation, source, on_progress=on_progress)
+        load(self._warehouse, relation, source, on_progress=on_progress, defaults=place.layout.defaults)
         default_columns(self._db, relation, place.layout, self._published(place))
         return self._finish(relation, place, grids, role="batch")
 
@@ -71,7 +71,7 @@ class PostgresStore:
     ) -> StagedMerge:
         """Write the batch, and anew every part that holds one of its keys, without the touched rows."""
         relation = AssetNaming().part(fact)
-        load(self._warehouse, relation, source, on_progress=on_progress)
+        load(self._warehouse, relation, source, on_progress=on_progress, defaults=place.layout.defaults)
         default_columns(self._db, relation, place.layout, self._published(place))
         check_keys(self._db, relation, merge, asset=place.asset)
         removes, rewrites = [], []

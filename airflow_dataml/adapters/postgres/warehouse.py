@@ -11,7 +11,7 @@ from airflow_dataml.adapters.postgres.fingerprints import fingerprint_relation
 from airflow_dataml.adapters.postgres.profiles import profile_relation
 from airflow_dataml.adapters.postgres.views import columns_of, point_view, union_sql
 from airflow_dataml.core.errors import SpecError
-from airflow_dataml.core.refs import quote_identifier
+from airflow_dataml.core.refs import check_identifier, quote_identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,9 +35,16 @@ class PostgresWarehouse:
         """Return a table's columns; empty when it is not there."""
         return columns_of(self._db, relation)
 
-    def create_table(self, relation: Relation, columns: Sequence[Column]) -> None:
-        """Create an empty table with columns of the given types."""
+    def create_table(
+        self, relation: Relation, columns: Sequence[Column], defaults: Mapping[str, str] | None = None
+    ) -> None:
+        """Create an empty table with columns of the given types.
+
+        :param defaults: column -> SQL expression, until ``drop_defaults``.
+        """
         for column in columns:
+            # PostgreSQL would cut a longer name off.
+            check_identifier(column.name, what="column name")
             # A type cannot be bound; the server is asked whether the text is one before it becomes SQL.
             if (
                 not _TYPE.fullmatch(column.type)
@@ -45,8 +52,16 @@ class PostgresWarehouse:
             ):
                 msg = f"column {column.name!r} has type {column.type!r}, which PostgreSQL does not know."
                 raise SpecError(msg)
-        body = ", ".join(f"{quote_identifier(c.name)} {c.type}" for c in columns)
+        filled = {name: f" DEFAULT {expression}" for name, expression in (defaults or {}).items()}
+        body = ", ".join(f"{quote_identifier(c.name)} {c.type}{filled.get(c.name, '')}" for c in columns)
         self._db.execute(f"CREATE TABLE {relation.quoted} ({body})")
+
+    def drop_defaults(self, relation: Relation, columns: Iterable[str]) -> None:
+        """Take the defaults of some columns away; the rows keep what they were given."""
+        for name in columns:
+            self._db.execute(
+                f"ALTER TABLE {relation.quoted} ALTER COLUMN {quote_identifier(name)} DROP DEFAULT"
+            )
 
     def copy_rows(
         self,

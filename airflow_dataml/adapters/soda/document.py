@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.contract_checks import AggregateCheck
 from airflow_dataml.core.contract_yaml import write_yaml
+from airflow_dataml.core.errors import ContractError
+from airflow_dataml.core.refs import quote_identifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +59,11 @@ def soda_text(
     Types are spelled as the catalog does, because ``timestamptz`` would differ from ``timestamp with
     time zone``. An aggregate over a column with valid values gets an expression that leaves the others
     out, because Soda would aggregate those too.
+
+    :raises ContractError: a table, schema or database is called what Soda cannot be told.
     """
+    for place in (relation, *references.values()):
+        _check_words(contract, database, place)
     document = contract.document_for(relation, database=database, references=references)
     for column, written in zip(contract.columns, document["columns"], strict=True):
         written.update(catalog_type(column.data_type) if column.data_type is not None else {})
@@ -65,6 +71,17 @@ def soda_text(
             if "aggregate" in check:
                 _leave_out_invalid(column, check["aggregate"])
     return write_yaml(document)
+
+
+def _check_words(contract: Contract, database: str, relation: Relation) -> None:
+    """Refuse names that Soda would take apart: it splits at a slash and puts variables in."""
+    for word in (database, relation.schema, relation.name):
+        if "/" in word or "${" in word:
+            msg = (
+                f"{contract.source}: Soda has no way to name {word!r}, because a slash ends a name and ${{ begins a "
+                "variable there: verify with engine='native'."
+            )
+            raise ContractError(msg)
 
 
 def catalog_type(text: str) -> dict[str, Any]:
@@ -94,7 +111,7 @@ def _leave_out_invalid(column: ContractColumn, body: dict[str, Any]) -> None:
     check = AggregateCheck.model_validate(body)
     validity = check if check.defines_validity else column
     missing = check if check.defines_missing else column
-    value = check.column_expression or column.column_expression or _identifier(column.name)
+    value = check.column_expression or column.column_expression or quote_identifier(column.name)
     conditions = [*_valid(validity, value), *(f"NOT ({condition})" for condition in _missing(missing, value))]
     if validity.defines_validity and conditions:
         body["column_expression"] = f"CASE WHEN {' AND '.join(conditions)} THEN {value} END"
@@ -142,7 +159,3 @@ def _literal(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).upper()
     return "'" + str(value).replace("'", "''") + "'" if isinstance(value, str | date) else str(value)
-
-
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

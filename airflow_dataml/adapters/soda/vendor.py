@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_dataml.core.errors import MissingExtraError
+from airflow_dataml.core.refs import quote_identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -136,7 +137,10 @@ def _data_source(connection: CallerConnection) -> Any:
     opened = PostgresDataSourceConnection.__new__(PostgresDataSourceConnection)
     DataSourceConnection.__init__(opened, name, None, connection=connection)
     model = PostgresDataSource.model_construct(name=name, type="postgres", connection_properties=None)
-    return PostgresDataSourceImpl(model, connection=opened)
+    source = PostgresDataSourceImpl(model, connection=opened)
+    # It puts quotes around a name and leaves those inside as they are, so that a name could end early.
+    source.sql_dialect.quote_default = lambda name: quote_identifier(name) if name else None
+    return source
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import logging
 import os
 import signal
@@ -23,7 +24,7 @@ import pytest
 from airflow_dataml.adapters.soda import SodaEngine
 from airflow_dataml.adapters.soda.document import catalog_type, soda_text
 from airflow_dataml.core.contract import Contract
-from airflow_dataml.core.errors import SpecError
+from airflow_dataml.core.errors import ContractError, SpecError
 from airflow_dataml.core.quality import Verdict
 from airflow_dataml.core.refs import Relation
 
@@ -320,3 +321,55 @@ def test_every_real_month_of_flights_only_warns_and_a_spoiled_one_fails(
         "columns.distance.checks.aggregate",
     ]
     assert "avg(distance) is 1,619.98, expected > 950 and < 1150" in report.summary()
+
+
+class TestNames:
+    NAME = 'a"; DROP TABLE rides; --'
+
+    @pytest.fixture
+    def named(self, connection: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
+        quoted = '"a""; DROP TABLE rides; --"'
+        connection.execute(f"CREATE TABLE {quoted} ({quoted} int, at timestamptz)")
+        connection.execute(f"INSERT INTO {quoted} VALUES (1, now()), (1, now()), (NULL, now())")
+        return connection
+
+    def test_a_name_with_quotes_stays_one_name(self, named: psycopg.Connection[Any]) -> None:
+        document = {
+            "dataset": "w/t",
+            "columns": [
+                {
+                    "name": self.NAME,
+                    "data_type": "integer",
+                    "checks": [
+                        {"missing": {"threshold": {"must_be": 1}}},
+                        {"duplicate": {"threshold": {"must_be": 1}}},
+                        {"invalid": {"valid_min": 1}},
+                        {
+                            "invalid": {
+                                "name": "known",
+                                "qualifier": "known",
+                                "valid_reference_data": {"dataset": "w/rides", "column": "id"},
+                            }
+                        },
+                        {"aggregate": {"function": "max", "valid_max": 5, "threshold": {"must_be": 1}}},
+                    ],
+                },
+                {"name": "at"},
+            ],
+            "checks": [
+                {"schema": {}},
+                {"duplicate": {"columns": [self.NAME, "at"], "threshold": {"must_be_less_than": 3}}},
+                {"freshness": {"column": "at", "threshold": {"must_be_less_than": 1}}},
+            ],
+        }
+        report = verify(named, json.dumps(document), relation=Relation("public", self.NAME))
+        assert report.verdict is Verdict.PASS, report.to_dict()
+        assert len(report.checks) == 9
+
+    @pytest.mark.parametrize("name", ["a/b", "${var.x}"])
+    def test_what_soda_has_no_word_for_is_refused(
+        self, connection: psycopg.Connection[Any], name: str
+    ) -> None:
+        connection.execute(f'CREATE TABLE "{name}" AS SELECT 1 AS id')
+        with pytest.raises(ContractError, match="engine='native'"):
+            verify(connection, ONE_CHECK, relation=Relation("public", name))

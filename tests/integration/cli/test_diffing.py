@@ -110,4 +110,4 @@ def test_rollback_and_what_it_left_behind(dataml, postgres_dsn):
             for row in ledger.connection.rows("SELECT actor FROM dataml.audit WHERE action = 'roll back'")
         ]
     assert len(set(actors)) == 2
-    assert all(actor.startswith("dataml-cli/") for actor in actors)
+    assert all(actor.startswith("task:dataml-cli/") for actor in actors)

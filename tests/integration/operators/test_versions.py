@@ -71,15 +71,8 @@ def test_the_event_and_the_link_carry_the_version_readers_see(world: World) -> N
 
 def test_a_version_by_number(world: World) -> None:
     assert run(rollback(to="rides@1"))["version"] == "rides@1"
-    assert run(rollback(to="rides@2"), run_id="r2")["version"] == "rides@2"
-    assert run(rollback(to="rides@2"), run_id="r3") | {"rows": 0} == {
-        "version": "rides@2", "left": None, "rows": 0, "fingerprint": run(rollback(), run_id="r4") and _print(world, "rides@2"),
-    }  # fmt: skip
-
-
-def _print(world: World, ref: str) -> str | None:
-    with world.ledger() as ledger:
-        return ledger.versions.find(ref).fingerprint
+    assert run(rollback(to="rides@2"), run_id="r2")["left"] == "rides@1"
+    assert run(rollback(to="rides@2"), run_id="r3")["left"] is None
 
 
 def test_a_changed_table_is_an_event_and_an_unchanged_one_is_skipped(world: World) -> None:

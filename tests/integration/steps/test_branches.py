@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
+from airflow_dataml.adapters.postgres.ledger import PostgresLedger
+from airflow_dataml.core.datasets import Column
 from airflow_dataml.core.errors import BranchNotFoundError, SpecError, StaleVersionError
 from airflow_dataml.steps.branches import create_branch, diff_branch, drop_branch, merge_branch
-from tests.integration.steps.rides import Rides
+from airflow_dataml.steps.publish import publish_part
+from tests.integration.steps.rides import COLUMNS, Rides
 from tests.support import identity
 
 if TYPE_CHECKING:
-    from airflow_dataml.adapters.postgres.ledger import PostgresLedger
+    from collections.abc import Callable
+
     from airflow_dataml.core.branches import Branch
     from airflow_dataml.core.datasets import Version
 
@@ -167,6 +173,127 @@ def test_retention_keeps_what_a_branch_shows(rides: Rides) -> None:
         2: ("alias dev-x",),
         3: ("alias current", "one of the newest 1"),
     }
+
+
+class TestSides:
+    def test_a_column_of_the_other_side_stays(self, rides: Rides) -> None:
+        rides.write([(1, "bike", 1.0)])
+        create(rides)
+        rides.write([(2, "bus", 2.0, 7)], branch="dev-x", columns=[*COLUMNS, Column("ours", "integer")])
+        rides.write([(3, "car", 3.0, "x")], columns=[*COLUMNS, Column("theirs", "text")])
+        merge(rides)
+        assert [row[3:] for row in rides.view()] == [(None, None), (None, 7), ("x", None)]
+
+    def test_a_column_either_side_took_away_is_gone(self, rides: Rides) -> None:
+        wide = [*COLUMNS, Column("a", "text"), Column("b", "text")]
+        rides.write([(1, "bike", 1.0, "a", "b")], columns=wide)
+        create(rides)
+        rides.write([(2, "bus", 2.0, "a")], branch="dev-x", columns=wide[:4], allow_breaking=True)
+        rides.write([(3, "car", 3.0, "b")], columns=[*COLUMNS, wide[4]], allow_breaking=True)
+        merge(rides)
+        assert [len(row) for row in rides.view()] == [3, 3, 3]
+
+    def test_both_may_not_insert_by_key(self, rides: Rides) -> None:
+        rides.write([(1, "bike", 1.0)])
+        create(rides)
+        rides.write([(2, "bus", 2.0)], branch="dev-x", mode="merge", keys=["id"])
+        rides.write([(2, "car", 3.0)], mode="merge", keys=["id"])
+        with pytest.raises(StaleVersionError, match="changed the same rows"):
+            merge(rides)
+
+
+class Other(threading.Thread):
+    """Somebody else, who begins and is made to wait for a lock."""
+
+    def __init__(self, dsn: str, act: Callable[[Rides], object]) -> None:
+        super().__init__()
+        self.dsn, self.act = dsn, act
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        """Do it, and keep what went wrong."""
+        with PostgresLedger.connect(self.dsn) as ledger:
+            rides = Rides.__new__(Rides)
+            rides.ledger = ledger
+            try:
+                self.act(rides)
+            except Exception as err:  # noqa: BLE001 - the test looks at it
+                self.error = err
+
+    def begin(self) -> None:
+        """Return once he waits."""
+        self.start()
+        query = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        with psycopg.connect(self.dsn, autocommit=True) as beside:
+            while self.is_alive() and not beside.execute(query).rowcount:
+                self.join(0.01)
+
+    def end(self) -> None:
+        """Wait for him; he must have come through."""
+        self.join()
+        assert self.error is None
+
+
+class TestAtOnce:
+    def test_what_is_published_on_a_branch_that_is_being_merged_is_merged(
+        self, rides: Rides, ledger_dsn: str
+    ) -> None:
+        rides.write([(1, "bike", 1.0)])
+        create(rides)
+        rides.write([(2, "bus", 2.0)], branch="dev-x")
+        staged = rides.stage([(3, "car", 3.0)], branch="dev-x")
+        other = Other(ledger_dsn, merge)
+        with rides.ledger.transaction():
+            rides.ledger.assets.lock("rides")
+            other.begin()
+            rides.publish(staged)
+        other.end()
+        assert [row[0] for row in rides.view()] == [1, 2, 3]
+
+    def test_a_merge_and_a_publisher_of_an_unchanged_dataset_do_not_stop_each_other(
+        self, rides: Rides, ledger_dsn: str
+    ) -> None:
+        features = Rides(rides.ledger, "features")
+        rides.write([(1, "bike", 1.0)])
+        features.write([(1, "bike", 1.0)])
+        create(rides)
+        rides.write([(2, "bus", 2.0)], branch="dev-x")
+        staged = features.stage([(3, "car", 3.0)])
+        other = Other(ledger_dsn, merge)
+        with rides.ledger.transaction():
+            rides.ledger.assets.lock("features")
+            other.begin()
+            features.publish(staged)
+        other.end()
+        assert (len(rides.view()), len(features.view())) == (2, 2)
+
+    def test_two_branches_made_at_once_can_both_be_written(self, rides: Rides, ledger_dsn: str) -> None:
+        rides.write([(1, "bike", 1.0)])
+        other = Other(ledger_dsn, lambda his: create(his, "dev-y"))
+        with rides.ledger.transaction():
+            create(rides)
+            other.begin()
+        other.end()
+        for branch in ("dev-x", "dev-y"):
+            rides.write([(2, "bus", 2.0)], branch=branch)
+            assert len(rides.view(f"branch_{branch.replace('-', '_')}.rides")) == 2
+
+    def test_a_branch_that_was_dropped_meanwhile_is_not_made_anew(self, rides: Rides) -> None:
+        rides.write([(1, "bike", 1.0)])
+        create(rides)
+        staged, place = rides.stage([(2, "bus", 2.0)], branch="dev-x"), rides.place("dev-x")
+        drop_branch(ledger=rides.ledger, store=rides.ledger.store, identity=identity("drop"), name="dev-x")
+        with pytest.raises(BranchNotFoundError, match="dev-x"):
+            publish_part(
+                ledger=rides.ledger,
+                store=rides.ledger.store,
+                identity=identity("publish"),
+                staged=staged,
+                place=place,
+                require_check=False,
+            )
+        assert schemas(rides) == []
+        create(rides)
 
 
 class TestRetry:

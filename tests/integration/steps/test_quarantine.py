@@ -517,6 +517,19 @@ class TestSamples:
         }
         assert "secret" not in str(report.body) + str(caught.value)
 
+    def test_an_expression_over_a_masked_column_is_masked(
+        self, ledger: PostgresLedger, tmp_path: Path
+    ) -> None:
+        declare(ledger)
+        staged = stage(ledger, rides_csv(tmp_path / "a.csv", [(1, "secret", 2.0), (2, "secret", 3.0)]))
+        text = CONTRACT.replace("{name: id,", "{name: id, column_expression: lower(KIND),").replace(
+            "checks: [missing: , duplicate: ]", "checks: [duplicate: ]"
+        )
+        with pytest.raises(QualityGateError):
+            check(ledger, staged, text=text + "  samples: {rows: 5, mask: [kind]}\n", on_fail="reject")
+        [report] = ledger.reports.list(asset="rides")
+        assert report.body["samples"]["columns.id.checks.duplicate"]["rows"] == [["***", "2"]]
+
     def test_values_and_rows_are_bounded(self, ledger: PostgresLedger, tmp_path: Path) -> None:
         declare(ledger)
         rows = [(n, "k" * 1000, -1.0) for n in range(1000)]

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_dataml.core.errors import StaleVersionError
+from airflow_dataml.core.errors import StaleVersionError, VersionNotFoundError
 from airflow_dataml.core.layout import Index, Layout
 from airflow_dataml.core.retention import CompactionPolicy, RetentionPolicy
+from airflow_dataml.steps.branches import create_branch
 from airflow_dataml.steps.compact import compact
 from airflow_dataml.steps.retain import collect, retention_of, sweep
 from tests.integration.steps.rides import Rides
@@ -97,6 +98,14 @@ def test_a_batch_nobody_published_is_given_up_and_cannot_be_published_later(ride
         rides.publish(staged)
 
 
+def test_a_batch_that_was_given_up_can_be_staged_again(rides: Rides) -> None:
+    rides.write([(1, "bike", 1.0)])
+    rides.stage([(2, "bus", 2.0)], run="late")
+    gather(rides)
+    rides.publish(rides.stage([(2, "bus", 2.0)], run="late"))
+    assert [row[0] for row in rides.view()] == [1, 2]
+
+
 def test_collecting_twice_is_collecting_once(rides: Rides) -> None:
     rides.write([(1, "bike", 1.0)])
     rides.write([(2, "bike", 2.0)], mode="replace")
@@ -148,6 +157,15 @@ class TestCompact:
         last = rides.write([(2, "bus", 2.0, "x")], columns=[*COLUMNS, Column("note", "text")])
         assert join(rides).fingerprint == last.fingerprint
         assert rides.view() == [(1, "bike", 1.0, None), (2, "bus", 2.0, "x")]
+
+    def test_what_is_on_a_branch_alone_does_not_reach_everybody(self, rides: Rides) -> None:
+        create_branch(
+            ledger=rides.ledger, store=rides.ledger.store, identity=identity("b"), name="dev", assets=[]
+        )
+        rides.write([(1, "bike", 1.0)], branch="dev")
+        rides.write([(2, "bus", 2.0)], branch="dev")
+        with pytest.raises(VersionNotFoundError, match="'rides' has nothing published"):
+            join(rides)
 
     def test_indexes_are_built(self, rides: Rides) -> None:
         for number in range(3):

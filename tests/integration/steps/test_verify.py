@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,14 @@ def test_a_refusal_is_kept_opens_an_incident_and_stays(ledger: PostgresLedger, s
     assert len(engine.rows) == 1
     [incident] = ledger.incidents.list()
     assert (incident.kind, incident.state) == ("data", "new")
+
+
+def test_what_is_refused_on_a_branch_is_nobody_elses_incident(
+    ledger: PostgresLedger, staged: StagedPart
+) -> None:
+    with pytest.raises(QualityGateError, match="Nothing was published"):
+        verify(ledger, replace(staged, branch="dev"), Engine(Verdict.FAIL))
+    assert ledger.incidents.list() == []
 
 
 def test_a_contract_may_warn_instead(ledger: PostgresLedger, staged: StagedPart) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow_dataml.adapters.postgres.ledger import PostgresLedger
 
 FLAGGED = (*COLUMNS, Column("gone", "boolean"))
+WIDE = (*COLUMNS, Column("note", "text"))
 
 
 @pytest.fixture
@@ -87,6 +88,17 @@ class TestMerge:
         with pytest.raises(QualityGateError, match=message):
             rides.stage(rows, mode="merge", keys=["id"])
         assert rides.ledger.store.strays(rides.ledger.retention.locators("postgres")) == {}
+
+    def test_a_run_id_with_a_tilde_loses_no_row(self, rides: Rides) -> None:
+        rides.write([(1, "bike", 1.0), (2, "bike", 2.0)])
+        rides.write([(1, "bus", 9.0)], mode="merge", keys=["id"], run="manual~1")
+        assert rides.view() == [(1, "bus", 9.0), (2, "bike", 2.0)]
+
+    def test_a_key_that_older_rows_lack_is_none_of_theirs(self, rides: Rides) -> None:
+        rides.write([(1, "bike", 1.0)])
+        rides.write([(1, "bus", 2.0, "x")], columns=WIDE, mode="merge", keys=["id", "note"])
+        rides.write([(1, "car", 3.0, "x")], columns=WIDE, mode="merge", keys=["id", "note"])
+        assert rides.view() == [(1, "bike", 1.0, None), (1, "car", 3.0, "x")]
 
     def test_an_unknown_key_is_named(self, rides: Rides) -> None:
         with pytest.raises(SpecError, match="no column 'number' to merge by: it has id, kind, km"):

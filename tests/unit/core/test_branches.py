@@ -16,7 +16,13 @@ def part(part_id: int, key: str | None = None, *, replaces: tuple[int, ...] = ()
 
 
 A, B = part(1), part(2)
-SEP, SEP2, OCT, OCT2, NOV = part(10, "sep"), part(11, "sep"), part(12, "oct"), part(13, "oct"), part(14, "nov")
+SEP, SEP2, OCT, OCT2, NOV = (
+    part(10, "sep"),
+    part(11, "sep"),
+    part(12, "oct"),
+    part(13, "oct"),
+    part(14, "nov"),
+)
 
 
 @pytest.mark.parametrize(
@@ -53,3 +59,9 @@ def test_what_does_not_touch_is_joined(
 )  # fmt: skip
 def test_what_touches_is_a_conflict(base: list[Part], head: list[Part], main: list[Part]) -> None:
     assert merge_parts(base, head, main) is None
+
+
+def test_a_merge_that_only_inserted_is_a_conflict_once_the_other_side_moved() -> None:
+    inserted = replace(B, parent_id=1)
+    assert merge_parts([A], [A, inserted], [A, part(3)]) is None
+    assert merge_parts([A], [A, inserted], [A]) == (A, inserted)
