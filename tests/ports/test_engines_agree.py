@@ -183,8 +183,7 @@ class TestWhereSodaIsWrong:
         assert [report.checks[0].observed for report in both(connection, wanted)] == [1, 0]
 
     def test_a_quote_in_a_name_is_part_of_the_name(self, connection: psycopg.Connection[Any]) -> None:
-        """Soda puts the name between quotes as it is, so what is behind the quote becomes SQL."""
+        """Soda by itself puts the name between quotes as it is; our adapter quotes it for Soda."""
         connection.execute("""ALTER TABLE rides ADD COLUMN "a "" b" integer""")
-        soda, native = both(connection, contract({'a " b': [form("missing")]}))
-        assert soda.verdict is Verdict.ERROR
-        assert (native.checks[0].verdict, native.checks[0].observed) == (Verdict.FAIL, 60)
+        for report in both(connection, contract({'a " b': [form("missing")]})):
+            assert (report.checks[0].verdict, report.checks[0].observed) == (Verdict.FAIL, 60)
