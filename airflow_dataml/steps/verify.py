@@ -92,7 +92,8 @@ def _verify_batch(
     def manifest() -> Manifest:
         if scope == "batch":
             return part.columns, (part,)
-        outcome = outcome_of(ledger, staged)
+        block = question.contract.extension
+        outcome = outcome_of(ledger, staged, profiles=bool(block.anomalies or block.distributions))
         return outcome.columns, outcome.parts
 
     subject = Subject(

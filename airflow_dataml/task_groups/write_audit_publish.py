@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from airflow_dataml.core.datasets import WriteMode
     from airflow_dataml.operators.engines import EngineName
+    from airflow_dataml.operators.staging import StagingOperator
     from airflow_dataml.steps.verify import Scope
 
 
@@ -62,16 +63,13 @@ def write_audit_publish(
         msg = f"write_audit_publish({dataset.name!r}): give either path or sql."
         raise SpecError(msg)
     how: dict[str, Any] = {"mode": mode, "keys": keys, "delete_flag": delete_flag, "branch": branch}
+    how |= {"task_id": "stage", "dataset": dataset, **task_arguments}
     with TaskGroup(group_id or dataset.name) as group:
-        stage: DatasetStageOperator | DatasetTransformOperator
+        stage: StagingOperator
         if path is not None:
-            stage = DatasetStageOperator(
-                task_id="stage", dataset=dataset, path=path, contract=contract, **how, **task_arguments
-            )
+            stage = DatasetStageOperator(path=path, contract=contract, **how)
         else:
-            stage = DatasetTransformOperator(
-                task_id="stage", dataset=dataset, sql=str(sql), inputs=inputs, **how, **task_arguments
-            )
+            stage = DatasetTransformOperator(sql=str(sql), inputs=inputs, **how)
         check = QualityCheckOperator(
             task_id="audit",
             dataset=dataset,
@@ -83,12 +81,11 @@ def write_audit_publish(
             data_timestamp=data_timestamp,
             **task_arguments,
         )
-        publish = DatasetPublishOperator(
+        check >> DatasetPublishOperator(
             task_id="publish",
             dataset=dataset,
             staged=stage.output,
             allow_breaking=allow_breaking,
             **task_arguments,
         )
-        check >> publish
     return group

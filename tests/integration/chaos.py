@@ -50,7 +50,7 @@ COLUMNS = (
 )
 FLAGGED = (*COLUMNS, Column("gone", "boolean"))
 MODES: tuple[WriteMode, ...] = ("append", "partition", "merge", "append")
-PUBLISHERS, BATCHES, GROUPS, GROUP_SIZE = 16, 5, 4, 6
+PUBLISHERS, BATCHES, GROUPS, GROUP_SIZE = 16, 6, 4, 6
 _READ = f"SELECT batch, count(*), sum(amount)::bigint, min(size), max(size) FROM {VIEW} GROUP BY batch"
 
 

@@ -122,7 +122,7 @@ def rage(world: World, dice: random.Random, *, until: int) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while world.busy() and len(world.published()) < until:
         assert time.monotonic() < deadline, world.complaints()
-        time.sleep(dice.uniform(0.3, 1.5))
+        time.sleep(dice.uniform(0.2, 1.0))
         # Whoever is left at the end has to come through.
         if len(world.published()) < KILLING:
             world.kill_one(dice)
@@ -168,10 +168,10 @@ def ledger(world: World) -> Iterator[PostgresLedger]:
 
 
 def test_it_was_as_bad_as_it_should_be(world: World) -> None:
-    assert len(world.killed) >= 12
+    assert len(world.killed) >= 10
     assert any("retry" in line for line in world.lines("publisher"))
     assert any("cleared" in line for line in world.lines("publisher"))
-    assert sum("cared" in line for line in world.lines("caretaker")) >= 5
+    assert sum("cared" in line for line in world.lines("caretaker")) >= 3
 
 
 def test_everything_acknowledged_is_there_once(world: World, ledger: PostgresLedger) -> None:
