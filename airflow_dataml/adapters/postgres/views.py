@@ -60,6 +60,7 @@ def point_view(
     :raises LedgerError: readers kept the view busy all the time; a retry may find it free.
     """
     from airflow_dataml.adapters.postgres.layout import remember_view, restore_view, view_options
+    from airflow_dataml.adapters.postgres.view_state import lock_views
 
     kind = db.scalar("SELECT relkind FROM pg_class WHERE oid = to_regclass(%s)", [view.quoted])
     if kind is not None and not (kind == "v" and ours):
@@ -80,6 +81,8 @@ def point_view(
             db.execute(f"CREATE OR REPLACE VIEW {view.quoted}{view_options(db, view)} AS {body}")
             return
         state = remember_view(db, view)
+        # Who reads a view above this one holds that and asks for this: both are taken in the same order.
+        lock_views(db, reversed(state.dependents))
         db.execute(f"DROP VIEW {view.quoted} CASCADE")
         db.execute(f"CREATE VIEW {view.quoted} AS {body}")
         restore_view(db, view, state)

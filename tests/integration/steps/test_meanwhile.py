@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
 from airflow_dataml.core.layout import Layout
@@ -66,3 +68,33 @@ def test_a_column_that_a_file_leaves_out_gets_its_default(ledger: PostgresLedger
     )
     rides.publish(staged)
     assert rides.view() == [(1, "bike", 1.5)]
+
+
+def test_readers_of_a_view_above_live_through_a_change_of_schema(rides: Rides, ledger_dsn: str) -> None:
+    rides.write([(1, "bike", 1.0)])
+    rides.ledger.connection.execute("CREATE VIEW public.above AS SELECT id FROM public.rides")
+    rides.ledger.connection.execute("CREATE VIEW public.top AS SELECT id FROM public.above")
+    done, errors = threading.Event(), []
+
+    def read(view: str) -> None:
+        with psycopg.connect(ledger_dsn, autocommit=True) as db:
+            while not done.is_set():
+                try:
+                    assert db.execute(f"SELECT count(*), pg_sleep(0.005) FROM {view}").fetchone()
+                except psycopg.Error as err:
+                    errors.append(str(err))
+
+    readers = [threading.Thread(target=read, args=(view,)) for view in ("above", "top", "rides") * 2]
+    for reader in readers:
+        reader.start()
+    for number in range(30):
+        # A column comes and goes, so that the view is made anew each time.
+        row, columns = (number, "bike", 1.0), COLUMNS
+        if number % 2:
+            row, columns = row[:2], columns[:2]
+        rides.write([row], columns=columns, mode="replace", allow_breaking=True)
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert errors == []
+    assert rides.ledger.connection.scalar("SELECT count(*) FROM public.top") == 1
