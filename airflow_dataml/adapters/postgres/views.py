@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from airflow_dataml.core.refs import Relation
 
 log = logging.getLogger(__name__)
-# Whoever waits for a view makes every reader behind it wait too, so each wait is short and there are many.
-_FIRST_WAIT_MS, _LONGEST_WAIT_MS = 40, 2000
+# Whoever waits for a view makes every reader behind it wait too, so each wait is short and there are many;
+# all of them are below the second after which PostgreSQL looks for deadlocks.
+_FIRST_WAIT_MS, _LONGEST_WAIT_MS = 40, 500
 _DEADLINE_S = 120.0
 # Any part may have tens of thousands of siblings; PostgreSQL's own limit on nesting is far beyond.
 _GUARD = "dataml.published('{xid}'::xid8, {cluster}::bigint)"
