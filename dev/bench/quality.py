@@ -175,11 +175,11 @@ def measure(postmaster: psutil.Process, work: Callable[[], dict[str, Any]]) -> C
     return Cost(wall, server_seconds(postmaster) - server, client, found)
 
 
-def measure_peer(postmaster: psutil.Process, python: str, dsn: str) -> Cost:
+def measure_peer(postmaster: psutil.Process, python: str, dsn: str, result_format: str) -> Cost:
     """Run Great Expectations in another interpreter, which times itself without its import."""
     server = server_seconds(postmaster)
     done = subprocess.run(
-        [python, "-m", "dev.bench.peers", dsn],
+        [python, "-m", "dev.bench.peers", dsn, result_format],
         capture_output=True,
         text=True,
         check=True,
@@ -244,7 +244,8 @@ def run(dsn: str, *, rows: int, repeat: int, python: str | None, only: set[str])
                 if not only or name in only | {BASE}:
                     costs[name].append(measure(postmaster, work))
             if python is not None:
-                costs["great expectations"].append(measure_peer(postmaster, python, dsn))
+                for name, way in (("great expectations", "SUMMARY"), ("same, booleans only", "BOOLEAN_ONLY")):
+                    costs[name].append(measure_peer(postmaster, python, dsn, way))
         passes = measure(
             postmaster, lambda: {"n": connection.execute("SELECT count(*) FROM orders").fetchone()}
         )
