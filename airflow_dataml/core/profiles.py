@@ -12,13 +12,13 @@ A profile is plain JSON, made once per part and merged per version::
         "carrier":   {"type": "text", "kind": "text", "nulls": 0, "values": [["UA", 2], ["AA", 1]], "other": 0,
                       "length": {"min": 2, "max": 2, "sum": 6}, "distinct": 2, "sketch": {...}}}}
 
-**Exact, always**: rows, nulls, min, max, sum and squares; of booleans everything. A number that is
+**Exact, always**: rows, nulls, min, max and sum; of booleans everything. A number that is
 not finite (or beyond 1e130) and an infinite moment count as nulls; ``nonfinite`` says how many.
 
-**Cells, top values, lengths and the sketch** are exact for a part of moderate size and rest on a
-sample of rows of a large one (``adapters.postgres.distributions``). Their counts are then scaled to
-all the column's values, so that they still add up over parts, and ``sampled`` says on how many values
-they rest; without ``sampled`` every value was counted. Merging ``t`` values of which ``s`` were
+**Cells, top values, lengths, squares and the sketch** are exact for a part of moderate size and rest on
+a sample of rows of a large one (``adapters.postgres.distributions``). Counts are then scaled to all the
+column's values, squares are the sample's variance about the exact mean, so that they still add up over
+parts, and ``sampled`` says on how many values they rest; without ``sampled`` every value was counted. Merging ``t`` values of which ``s`` were
 counted with others keeps sum(t)^2 / sum(t^2 / s): the size of the plain sample whose shares would be
 as uncertain (Kish, "Survey Sampling", 1965). Statistics take their n from ``counted``.
 
@@ -69,9 +69,17 @@ def kind_of(type_: str) -> Kind:
     >>> kind_of("numeric(10,2)"), kind_of("timestamp(3) with time zone"), kind_of("uuid")
     ('numeric', 'temporal', 'other')
     """
+    return _KINDS.get(bare_type(type_), "other")
+
+
+def bare_type(type_: str) -> str:
+    """A PostgreSQL type without its length or precision.
+
+    >>> bare_type("numeric(10,2)"), bare_type("timestamp(3) with time zone")
+    ('numeric', 'timestamp with time zone')
+    """
     head, bracket, tail = type_.partition("(")
-    name = head + tail.partition(")")[2] if bracket else head
-    return _KINDS.get(name.strip(), "other")
+    return (head + tail.partition(")")[2] if bracket else head).strip()
 
 
 def merge_profiles(profiles: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

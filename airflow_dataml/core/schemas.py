@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_dataml.core.datasets import Column
@@ -154,6 +155,7 @@ def widens(old: str, new: str) -> bool:
     return any(base in ladder and wider in ladder[ladder.index(base) :] and not room for ladder in _LADDERS)
 
 
+@lru_cache(maxsize=1024)
 def normal_type(text: str) -> tuple[str, tuple[int, ...], str]:
     """Split a Postgres type into its full name, its sizes and its array brackets.
 

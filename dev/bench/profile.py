@@ -12,18 +12,21 @@ import argparse
 import os
 import tempfile
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from airflow_dataml.adapters.native import NativeEngine
 from airflow_dataml.adapters.postgres.connection import Connection
 from airflow_dataml.adapters.postgres.fingerprints import describe_relation, fingerprint_relation
 from airflow_dataml.adapters.postgres.profiles import profile_relation
+from airflow_dataml.core.contract import Contract
 from airflow_dataml.core.datasets import Column
 from airflow_dataml.core.profiles import CELLS
 from airflow_dataml.core.refs import Relation
-from dev.bench.orders import make_orders
+from dev.bench.orders import CONTRACT, NOW, make_orders
 from dev.embedded import embedded_postgres, ensure_database
 
 if TYPE_CHECKING:
@@ -61,7 +64,20 @@ def ways(db: Connection) -> dict[str, Callable[[], Any]]:
         "same, grids not known yet": lambda: describe_relation(db, ORDERS, columns, {}),
         "profile column by column": lambda: column_by_column(db, columns, grids),
         "24 checks": lambda: [db.rows(statement) for statement in CHECKS],
+        "24 checks by the native engine": lambda: _verify(db),
     }
+
+
+def _verify(db: Connection) -> Any:
+    return NativeEngine().verify(
+        contract=Contract.from_text(CONTRACT),
+        relation=ORDERS,
+        connection=db.raw,
+        variables={},
+        data_timestamp=datetime.fromisoformat(NOW),
+        timeout_s=600,
+        references={},
+    )
 
 
 def column_by_column(

@@ -126,8 +126,11 @@ class Table:
         return any(index.unique and set(index.columns) <= set(columns) for index in self.indexes)
 
 
-def read_table(reader: Reader, relation: Relation) -> Table | None:
-    """Look a table or view up; ``None`` if there is none."""
+def read_table(reader: Reader, relation: Relation, *, rows: float | None = None) -> Table | None:
+    """Look a table or view up; ``None`` if there is none.
+
+    :param rows: about how many there are, if that is known: to ask the planner costs a look at every part of a view.
+    """
     found = reader.rows(_RELATION, [relation.quoted])
     if not found:
         return None
@@ -143,7 +146,7 @@ def read_table(reader: Reader, relation: Relation) -> Table | None:
         columns=tuple(columns),
         indexes=tuple(Index(tuple(names), unique, ordered) for names, unique, ordered in indexes),
         groups={name: int(count) for name, count in groups},
-        rows=expected_rows(reader, f"SELECT FROM {relation.quoted}"),
+        rows=expected_rows(reader, f"SELECT FROM {relation.quoted}") if rows is None else rows,
     )
 
 

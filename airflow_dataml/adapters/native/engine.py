@@ -13,7 +13,7 @@ from airflow_dataml.adapters.native.measure import Measured, Subject, measure, r
 from airflow_dataml.adapters.native.metrics import make_plan
 from airflow_dataml.adapters.native.parts import Pass, measure_pieces, measure_segment, read_tokens
 from airflow_dataml.adapters.native.reader import OutOfTime, reading
-from airflow_dataml.adapters.native.states import merge_states
+from airflow_dataml.adapters.native.states import merge_states, rows_expected
 from airflow_dataml.core.errors import ContractError, QualityEngineError
 from airflow_dataml.core.segments import Reading, Segment
 
@@ -119,7 +119,8 @@ class NativeEngine:
             kept.update(done.renewed | done.fresh)
             return measured
 
-        return self._run(bound, plan, relation, connection, timeout_s, work), kept
+        rows = rows_expected(segments, plan)
+        return self._run(bound, plan, relation, connection, timeout_s, work, rows=rows), kept
 
     def verify_changes(
         self,
@@ -217,13 +218,15 @@ class NativeEngine:
         connection: Any,
         timeout_s: float,
         work: Callable[[Readers, Table], Measured],
+        *,
+        rows: float | None = None,
     ) -> QualityReport:
         import psycopg
 
         errors: tuple[str, ...] = (f"there is no table or view {relation} on this connection",)
         with self._reading(connection, timeout_s) as readers:
             try:
-                table = read_table(readers.main, relation)
+                table = read_table(readers.main, relation, rows=rows)
                 if table is not None:
                     measured = work(readers, table)
                     return reports.make_report(bound, plan, measured, table=table, relation=relation)

@@ -47,6 +47,7 @@ class Metric:
     :param dataset: what the contract calls that table.
     :param null: whether the condition is that the column is NULL and nothing else.
     :param costly: whether it evaluates a regular expression.
+    :ivar key: the metric's name in states: equal where the SQL is, whatever table a reference is read from.
     """
 
     kind: Kind
@@ -57,13 +58,14 @@ class Metric:
     dataset: str = ""
     null: bool = field(default=False, compare=False)
     costly: bool = field(default=False, compare=False)
+    key: str = field(init=False, repr=False, compare=False)
 
-    @property
-    def key(self) -> str:
-        """The metric's name in states: equal where the SQL is, whatever table a reference is read from."""
+    def __post_init__(self) -> None:
+        """Work out the key once: it is asked for again with every part of a table."""
         column = self.reference[1] if self.reference is not None else ""
         parts = (self.kind, self.argument, self.condition, self.columns, self.dataset, column)
-        return f"{self.kind}:{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]}"
+        digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        object.__setattr__(self, "key", f"{self.kind}:{digest[:16]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,36 +75,33 @@ class Plan:
     :param filter: condition on the rows the contract is about.
     :param needs: check id -> what it is judged by, under a name each.
     :param moving: keys of metrics whose value on the same rows may change.
+    :ivar metrics: every metric once; the number of rows first.
+    :ivar mergeable: the metrics whose value of a whole follows from those of its parts.
+    :ivar digest: name of what is kept of a segment; thresholds have no part in it.
     """
 
     filter: str | None
     needs: dict[str, dict[str, Metric]]
     moving: frozenset[str]
+    metrics: tuple[Metric, ...] = field(init=False, repr=False, compare=False)
+    mergeable: tuple[Metric, ...] = field(init=False, repr=False, compare=False)
+    digest: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Work out once what every part of a table is asked about."""
+        found = {ROWS.key: ROWS}
+        for need in self.needs.values():
+            found.update({metric.key: metric for metric in need.values()})
+        merge = (m for key, m in found.items() if m.kind in MERGEABLE and key not in self.moving)
+        parts = [STATE_VERSION, self.filter, sorted(found.keys() - self.moving)]
+        object.__setattr__(self, "metrics", tuple(found.values()))
+        object.__setattr__(self, "mergeable", tuple(merge))
+        object.__setattr__(self, "digest", hashlib.sha256(json.dumps(parts).encode()).hexdigest())
 
     @property
     def filter_sql(self) -> str | None:
         """The contract's filter as one condition."""
         return sql.enclosed(self.filter) if self.filter else None
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """Every metric once; the number of rows first."""
-        found = {ROWS.key: ROWS}
-        for need in self.needs.values():
-            found.update({metric.key: metric for metric in need.values()})
-        return tuple(found.values())
-
-    @property
-    def mergeable(self) -> tuple[Metric, ...]:
-        """The metrics whose value of a whole follows from those of its parts."""
-        return tuple(m for m in self.metrics if m.kind in MERGEABLE and m.key not in self.moving)
-
-    @property
-    def digest(self) -> str:
-        """Name of what is kept of a segment; thresholds have no part in it."""
-        kept = {metric.key for metric in self.metrics} - self.moving
-        parts = [STATE_VERSION, self.filter, sorted(kept)]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 ROWS = Metric("count")

@@ -55,6 +55,8 @@ class Pass:
     :param fresh: states of the segments measured in this pass.
     :param renewed: states of segments whose reference has changed since they were measured.
     :param pieces: the segments looked up so far.
+    :ivar distincts: duplicate checks that can be followed from one set of segments to the next.
+    :ivar spans: what bounds the keys of each of them, by column.
     """
 
     readers: Readers
@@ -66,6 +68,17 @@ class Pass:
     fresh: dict[str, State] = field(default_factory=dict)
     renewed: dict[str, State] = field(default_factory=dict)
     pieces: dict[str, Piece] = field(default_factory=dict)
+    distincts: list[Metric] = field(init=False)
+    spans: dict[Metric, dict[str, tuple[Metric, Metric, Metric]]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Work out once what every segment is asked about."""
+        self.distincts = [
+            metric
+            for metric in self.plan.metrics
+            if metric.kind == "distinct" and metric.columns and metric.key not in self.plan.moving
+        ]
+        self.spans = {metric: duplicates.range_metrics(metric, self.whole) for metric in self.distincts}
 
     @property
     def references(self) -> list[Metric]:
@@ -73,20 +86,6 @@ class Pass:
         return [
             metric for metric in self.plan.metrics if metric.kind == "reference" and metric.key in self.tokens
         ]
-
-    @property
-    def distincts(self) -> list[Metric]:
-        """Duplicate checks that can be followed from one set of segments to the next."""
-        return [
-            metric
-            for metric in self.plan.metrics
-            if metric.kind == "distinct" and metric.columns and metric.key not in self.plan.moving
-        ]
-
-    @property
-    def spans(self) -> dict[Metric, dict[str, tuple[Metric, Metric, Metric]]]:
-        """What bounds the keys of each duplicate check, by column."""
-        return {metric: duplicates.range_metrics(metric, self.whole) for metric in self.distincts}
 
     @property
     def bounds(self) -> set[Metric]:

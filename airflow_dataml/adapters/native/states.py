@@ -12,7 +12,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataml.adapters.native.metrics import STATE_VERSION
+from airflow_dataml.adapters.native.metrics import ROWS, STATE_VERSION
 from airflow_dataml.adapters.native.values import UnmergeableError, Value, merge
 
 if TYPE_CHECKING:
@@ -42,6 +42,14 @@ def usable(state: Mapping[str, Any] | None, plan: Plan) -> bool:
     ):
         return False
     return {metric.key for metric in plan.mergeable} <= set(state.get("values", ()))
+
+
+def rows_expected(segments: Sequence[Segment], plan: Plan) -> float | None:
+    """Guess the rows of all segments by those that are known; ``None`` if none is."""
+    states = [segment.state for segment in segments if segment.state and usable(segment.state, plan)]
+    # A filter that moves with time leaves no number that lasts.
+    known = [state["values"][ROWS.key] for state in states if ROWS.key in state["values"]]
+    return sum(known) / len(known) * len(segments) if known else None
 
 
 def merge_states(states: Sequence[State]) -> State:

@@ -1,8 +1,8 @@
-"""Histograms, top values and sketches of all columns of a relation, in one statement.
+"""Variances, histograms, top values and sketches of all columns of a relation, in one statement.
 
 Up to ``EXACT_ROWS`` rows they are read from every row. A larger relation is sampled row by row
 (``BERNOULLI``: rows of one block resemble each other, so sampled blocks would feign more evidence than
-they hold), about ``EXACT_ROWS`` of them, by a fixed seed: an unchanged table gives the same sample. What
+they hold), about ``SAMPLED_ROWS`` of them, by a fixed seed: an unchanged table gives the same sample. What
 cannot be sampled so (views, foreign tables) is sampled by a hash of the row.
 """
 
@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataml.core.profiles import CELLS, HASH_BITS, SKETCH, TOP_VALUES, kind_of
+from airflow_dataml.core.profiles import CELLS, HASH_BITS, SKETCH, TOP_VALUES, bare_type, kind_of
 from airflow_dataml.core.refs import quote_identifier
 
 if TYPE_CHECKING:
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from airflow_dataml.core.datasets import Column
     from airflow_dataml.core.refs import Relation
 
-# Enough to see shares of a ten-thousandth; six microseconds a row of twelve columns.
+# Parts of this size come often and are read from memory; five microseconds a row of twelve columns.
 EXACT_ROWS = 100_000
+# Enough to see shares of a five-thousandth, and a standard deviation within half a percent unless tails are heavy.
+SAMPLED_ROWS = 50_000
 # Edges need no more: they leave half the width as margin.
 _EDGE_ROWS = 30_000
 _COLUMNS_PER_SCAN = 40
@@ -33,6 +35,16 @@ _HASH_STEPS = 1 << 30
 # Columns with many values find their smallest hashes below this without grouping all of them.
 _LOW_HASHES = (1 << HASH_BITS) // 16
 _VALUE_CHARACTERS = 200
+# What a record of one column comes to, without making the record.
+_HASHES = {
+    "smallint": "hashint2extended",
+    "integer": "hashint4extended",
+    "bigint": "hashint8extended",
+    "real": "hashfloat4extended",
+    "double precision": "hashfloat8extended",
+    "numeric": "hash_numeric_extended",
+    "timestamp without time zone": "timestamp_hash_extended",
+}
 
 
 @dataclass(slots=True)
@@ -40,10 +52,12 @@ class Distribution:
     """What was counted of one column.
 
     :param n: values that were looked at.
+    :param variance: of numbers.
     :param lengths: shortest, longest, sum; of texts.
     """
 
     n: int = 0
+    variance: float = 0.0
     cells: Counter[int] = field(default_factory=Counter)
     hashes: Counter[int] = field(default_factory=Counter)
     values: Counter[str] = field(default_factory=Counter)
@@ -70,7 +84,7 @@ def read_distributions(
     """
     found = [Distribution() for _ in columns]
     wanted = [i for i, c in enumerate(columns) if kind_of(c.type) != "boolean" and scales[i].get("grid", 1)]
-    source = _source(db, relation, rows, EXACT_ROWS)
+    source = relation.quoted if rows <= EXACT_ROWS else _sample(db, relation, rows, SAMPLED_ROWS)
     for start in range(0, len(wanted), _COLUMNS_PER_SCAN):
         statement = _statement(columns, scales, wanted[start : start + _COLUMNS_PER_SCAN], source)
         for row in db.rows(statement):
@@ -90,7 +104,7 @@ def choose_edges(
 
     :param columns: columns without a grid, with their extremes.
     """
-    source = _source(db, relation, rows, _EDGE_ROWS)
+    source = relation.quoted if rows <= _EDGE_ROWS else _sample(db, relation, rows, _EDGE_ROWS)
     for start in range(0, len(columns), _COLUMNS_PER_SCAN):
         batch = columns[start : start + _COLUMNS_PER_SCAN]
         quantiles = (
@@ -104,9 +118,7 @@ def choose_edges(
             grids[column.name] = (low - margin, high + margin)
 
 
-def _source(db: Connection, relation: Relation, rows: int, limit: int) -> str:
-    if rows <= limit:
-        return relation.quoted
+def _sample(db: Connection, relation: Relation, rows: int, limit: int) -> str:
     kind = db.scalar("SELECT relkind FROM pg_class WHERE oid = to_regclass(%s)", [relation.quoted])
     if kind in _SAMPLED_KINDS:
         return f"{relation.quoted} TABLESAMPLE BERNOULLI ({100 * limit / rows:.6f}) REPEATABLE ({_SEED})"
@@ -130,49 +142,81 @@ def _statement(
     """Every column is counted in a branch of its own over one copy of the rows."""
     taken, groups, branches = [], [], []
     for i in wanted:
-        name = quote_identifier(columns[i].name)
         if kind_of(columns[i].type) in ("numeric", "temporal"):
-            hashed = f"hash_record_extended(ROW({name}), 0) & {(1 << HASH_BITS) - 1}"
-            taken += [f"{_position(columns[i])} AS x{i}", f"{hashed} AS h{i}"]
-            groups.append(f"l{i} AS ({_smallest(i, f'h{i} < {_LOW_HASHES}')})")
-            branches += _line_branches(i, scales[i])
+            taken += [
+                f"{_position(columns[i])} AS x{i}",
+                f"{_hash(columns[i])} & {(1 << HASH_BITS) - 1} AS h{i}",
+            ]
+            groups += _line_groups(i, scales[i])
+            branches += _line_branches(i)
         else:
-            taken.append(f"{name}::text AS v{i}")
+            taken.append(f"{quote_identifier(columns[i].name)}::text AS v{i}")
             groups.append(
                 f"g{i} AS (SELECT v{i} AS v, count(*) AS n FROM s WHERE v{i} IS NOT NULL GROUP BY v{i})"
             )
             branches += _value_branches(i)
+    numbers = [i for i in wanted if kind_of(columns[i].type) == "numeric"]
+    if numbers:
+        groups.append(f"spread AS (SELECT {', '.join(f'var_pop(x{i}) AS var{i}' for i in numbers)} FROM s)")
+        branches += (f"SELECT {i}, 'spread', NULL, NULL, var{i}::text FROM spread" for i in numbers)
     rows = f"s AS MATERIALIZED (SELECT {', '.join(taken)} FROM {source})"
     return f"WITH {', '.join([rows, *groups])} {' UNION ALL '.join(branches)}"
 
 
-def _line_branches(i: int, scale: Mapping[str, Any]) -> list[str]:
+def _hash(column: Column) -> str:
+    name = quote_identifier(column.name)
+    function = _HASHES.get(bare_type(column.type))
+    return f"{function}({name}, 0)" if function else f"hash_record_extended(ROW({name}), 0)"
+
+
+def _line_groups(i: int, scale: Mapping[str, Any]) -> list[str]:
+    """Count cells and low hashes at once; of the other hashes keep whether a cell has more than one."""
     if "width" in scale:
         cell = f"floor(x{i} / {scale['width']})::bigint"
     else:
         low, high = scale["grid"]
         cell = f"width_bucket(x{i}, '{low!r}', '{high!r}', {CELLS})::bigint"
-    few = f"h{i} >= {_LOW_HASHES} AND (SELECT count(*) FROM l{i}) < {SKETCH}"
+    lowest = f"CASE WHEN h{i} < {_LOW_HASHES} THEN h{i} END"
+    counts = f"count(*) AS n, min(h{i}) AS least, max(h{i}) AS most"
     return [
-        f"SELECT {i} AS i, 'cell' AS what, {cell} AS k, count(*) AS n, NULL::text AS v FROM s WHERE x{i} IS NOT NULL GROUP BY {cell}",
-        f"SELECT {i}, 'hash', k, n, NULL FROM l{i}",
-        f"SELECT {i}, 'hash', k, n, NULL FROM ({_smallest(i, few)}) m",
+        f"g{i} AS (SELECT {cell} AS cell, {lowest} AS low, {counts} FROM s WHERE x{i} IS NOT NULL GROUP BY 1, 2)",
+        f"l{i} AS ({_smallest('low', 'sum(n)', f'g{i}', 'low IS NOT NULL')})",
     ]
 
 
-def _smallest(i: int, only: str) -> str:
-    hashes = f"SELECT h{i} AS k, count(*) AS n FROM s WHERE x{i} IS NOT NULL AND {only}"
-    return f"{hashes} GROUP BY h{i} ORDER BY h{i} LIMIT {SKETCH}"
+def _line_branches(i: int) -> list[str]:
+    few = f"(SELECT count(*) FROM l{i}) < {SKETCH}"
+    apart = f"(SELECT bool_and(least = most) FROM g{i})"
+    known = _smallest("least", "sum(n)", f"g{i}", f"low IS NULL AND {few} AND {apart}")
+    others = _smallest(
+        f"h{i}", "count(*)", "s", f"x{i} IS NOT NULL AND h{i} >= {_LOW_HASHES} AND {few} AND NOT {apart}"
+    )
+    return [
+        f"SELECT {i} AS i, 'cell' AS what, cell AS k, sum(n)::bigint AS n, NULL::text AS v FROM g{i} GROUP BY cell",
+        *(
+            f"SELECT {i}, 'hash', k, n, NULL FROM {rows}"
+            for rows in (f"l{i}", f"({known}) m", f"({others}) m")
+        ),
+    ]
+
+
+def _smallest(key: str, count: str, source: str, only: str) -> str:
+    counted = f"SELECT {key} AS k, {count}::bigint AS n FROM {source} WHERE {only}"
+    return f"{counted} GROUP BY {key} ORDER BY {key} LIMIT {SKETCH}"
 
 
 def _value_branches(i: int) -> list[str]:
     shown = f'left(v, {_VALUE_CHARACTERS}) COLLATE "C"'
     hashed = f"hashtextextended(v, 0) & {(1 << HASH_BITS) - 1}"
-    lengths = "concat_ws(' ', min(length(v)), max(length(v)), sum(length(v) * n))"
+    # Of many values, those seen once are no top values but whatever comes first.
+    few = f"(SELECT count(*) FROM (SELECT FROM g{i} LIMIT {SKETCH}) f) < {SKETCH}"
+    lengths = "concat_ws(' ', min(length), max(length), sum(length * n))"
+    # Unless told not to, the planner has each of the three measure the texts.
+    measured = f"(SELECT n, length(v) AS length FROM g{i} OFFSET 0) m"
     return [
-        f"(SELECT {i} AS i, 'value' AS what, NULL::bigint AS k, n, {shown} AS v FROM g{i} ORDER BY n DESC, {shown} LIMIT {TOP_VALUES})",
+        f"(SELECT {i} AS i, 'value' AS what, NULL::bigint AS k, n, {shown} AS v FROM g{i} WHERE n > 1 OR {few} ORDER BY n DESC, {shown} LIMIT {TOP_VALUES})",
         f"(SELECT {i}, 'hash', {hashed}, n, NULL FROM g{i} ORDER BY {hashed} LIMIT {SKETCH})",
-        f"(SELECT {i}, 'length', NULL, sum(n)::bigint, {lengths} FROM g{i} HAVING count(*) > 0)",
+        f"(SELECT {i}, 'length', NULL, sum(n)::bigint, {lengths} FROM {measured} HAVING count(*) > 0)",
     ]
 
 
@@ -186,6 +230,8 @@ def _enter(found: Distribution, row: Mapping[str, Any]) -> None:
     elif what == "value":
         # Cut values may fall together.
         found.values[row["v"]] += n
+    elif what == "spread":
+        found.variance = float(row["v"] or 0)
     else:
         low, high, total = map(int, row["v"].split(" "))
         found.n, found.lengths = n, (low, high, total)

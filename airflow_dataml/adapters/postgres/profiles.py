@@ -1,6 +1,6 @@
 """Profiles made in the database; no row leaves it.
 
-One scan counts and sums every column (with the fingerprint, see ``fingerprints``); a second reads
+One scan counts and sums every column (with the fingerprint, see ``fingerprints``); a second reads spreads,
 histograms, top values and sketches of all columns from all rows or from a sample (``distributions``).
 Grids of numbers seen for the first time cost a third, over a smaller sample. A float or moment that is
 not finite is found by the first scan's extremes and costs that column one more.
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airflow_dataml.core.refs import Relation
 
 _INTEGERS = ("smallint", "integer", "bigint")
+_FLOATS = ("real", "double precision")
 # A statement returns at most 1,664 columns.
 _COLUMNS_PER_SCAN = 150
 _LARGEST = 1e130
@@ -35,6 +36,10 @@ _SETTINGS = {
     "jit": "off", "timezone": "UTC", "datestyle": "ISO, YMD", "intervalstyle": "postgres",
     "bytea_output": "hex", "extra_float_digits": "1", "xmlbinary": "base64",
 }  # fmt: skip
+# The sample of a distribution and its groups, which go to disk otherwise.
+_WORK_MEM = (
+    "set_config('work_mem', greatest(pg_size_bytes(current_setting('work_mem')) / 1024, 65536) || 'kB', true)"
+)
 
 
 @contextmanager
@@ -42,7 +47,7 @@ def reading(db: Connection) -> Iterator[None]:
     """Read under settings of our own, which end with it."""
     with db.errors(), db.raw.transaction(force_rollback=True):
         settings = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in _SETTINGS.items())
-        db.execute(f"SELECT {settings}")
+        db.execute(f"SELECT {settings}, {_WORK_MEM}")
         yield
 
 
@@ -100,16 +105,18 @@ def _facts(i: int, column: Column, *, only: str = "") -> list[str]:
     """
     name, kind = quote_identifier(column.name), kind_of(column.type)
     rule = f" FILTER (WHERE {only})" if only else ""
-    facts = [f"count({name}){rule} AS n{i}"]
+    # To look at each value for NULL is cheaper than to count it; IS NULL would take a record of nulls for one.
+    facts = [
+        f"count({name}){rule} AS n{i}"
+        if only
+        else f"count(*) - count(*) FILTER (WHERE {name} IS NOT DISTINCT FROM NULL) AS n{i}"
+    ]
     if kind == "numeric":
-        floating = column.type in ("real", "double precision")
-        bounded = f" FILTER (WHERE {finite_sql(column)})" if floating else rule
-        # A bigint's exact variance is slow, a real's sum would be a real; a float's mean comes with its variance.
-        wide = f"{name}::double precision" if column.type in ("real", "bigint") else name
-        sums = f"avg({wide})" if floating else f"sum({name})"
+        bounded = f" FILTER (WHERE {finite_sql(column)})" if column.type in _FLOATS else rule
+        # A real's sum would be a real.
+        wide = f"{name}::double precision" if column.type == "real" else name
         facts += [
-            f"min({name}){rule} AS low{i}", f"max({name}){rule} AS high{i}",
-            f"{sums}{bounded} AS sum{i}", f"var_pop({wide}){bounded} AS var{i}",
+            f"min({name}){rule} AS low{i}", f"max({name}){rule} AS high{i}", f"sum({wide}){bounded} AS sum{i}",
         ]  # fmt: skip
     elif kind == "temporal":
         for side, extreme in (("low", f"min({name}){rule}"), ("high", f"max({name}){rule}")):
@@ -169,7 +176,7 @@ def _column(
         values = _ranked(sides)
         return body | {"distinct": len(values), "values": values, "other": 0}
     if kind == "numeric":
-        body |= _numbers(i, column, row)
+        body |= _numbers(i, column, row, found)
     elif kind == "temporal":
         body |= {"min": row[f"low{i}"], "max": row[f"high{i}"]}
     body |= scale
@@ -186,18 +193,17 @@ def _column(
     return body | {"distinct": distinct(sketch, total=covered(body)), "sketch": sketch}
 
 
-def _numbers(i: int, column: Column, row: Mapping[str, Any]) -> dict[str, Any]:
+def _numbers(i: int, column: Column, row: Mapping[str, Any], found: Distribution) -> dict[str, Any]:
     n = row[f"n{i}"]
     if not n:
         return {"min": None, "max": None, "sum": 0, "squares": 0}
-    total = row[f"sum{i}"] * (n if column.type in ("real", "double precision") else 1)
-    exact = column.type in _INTEGERS
+    total = row[f"sum{i}"]
     low, high = (_number(row[f"{side}{i}"]) for side in ("low", "high"))
     return {
         "min": low,
         "max": high,
-        "sum": int(total) if exact else float(total),
-        "squares": n * float(row[f"var{i}"]) + float(total) ** 2 / n,
+        "sum": int(total) if column.type in _INTEGERS else float(total),
+        "squares": n * found.variance + float(total) ** 2 / n,
     }
 
 

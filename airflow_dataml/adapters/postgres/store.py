@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from airflow_dataml.adapters.postgres.fingerprints import describe_relation
 from airflow_dataml.adapters.postgres.layout import default_columns, dress_part, dress_view
 from airflow_dataml.adapters.postgres.loading import load
 from airflow_dataml.adapters.postgres.merging import check_keys, rest_of, touched
-from airflow_dataml.core.errors import GateError
+from airflow_dataml.core.errors import DataMLError, GateError
 from airflow_dataml.core.refs import AssetNaming, Relation, quote_identifier
 from airflow_dataml.core.stores import NewPart, StagedMerge, Switched
 
@@ -114,10 +114,15 @@ class PostgresStore:
             # A killed task leaves it behind; its age says when it may be swept.
             made = datetime.now(UTC).isoformat()
             self._db.execute(f"COMMENT ON VIEW {view.quoted} IS '{made}'")
+        drop = f"DROP VIEW IF EXISTS {view.quoted}"
         try:
             yield view
-        finally:
-            self._db.execute(f"DROP VIEW IF EXISTS {view.quoted}")
+        except BaseException:
+            # What happened is told, not that the view could not be dropped after it; its age will be its end.
+            with suppress(DataMLError):
+                self._db.execute(drop)
+            raise
+        self._db.execute(drop)
 
     def scan(
         self, *, columns: Sequence[Column], parts: Sequence[Part], limit: int | None = None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_dataml.adapters.postgres.connection import Connection
-from airflow_dataml.adapters.postgres.distributions import EXACT_ROWS
+from airflow_dataml.adapters.postgres.distributions import EXACT_ROWS, SAMPLED_ROWS
 from airflow_dataml.adapters.postgres.profiles import profile_relation
 from airflow_dataml.core.datasets import Column
 from airflow_dataml.core.profiles import CELLS, cells_of, counted, covered, merge_profiles
@@ -109,6 +109,11 @@ class TestKinds:
             "type": type_, "kind": "other", "nulls": 1, "values": [[shown, 2]], "other": 0, "distinct": 1,
         }  # fmt: skip
 
+    def test_a_record_of_nulls_is_a_value(self, db: Connection) -> None:
+        db.execute("CREATE TYPE pair AS (a integer, b integer)")
+        column = of_values(db, "pair", "ROW(NULL, NULL)", "null")
+        assert (column["nulls"], column["values"]) == (1, [["(,)", 1]])
+
     @pytest.mark.parametrize("type_", ["integer", "numeric", "real", "date", "boolean", "text", "json"])
     def test_a_column_of_nulls(self, db: Connection, type_: str) -> None:
         column = of_values(db, type_, "null", "null")
@@ -183,9 +188,15 @@ class TestSampling:
         for name in ("id", "week", "thousand", "kind", "day"):
             column = large["columns"][name]
             assert covered(column) == self.ROWS
-            assert counted(column) == column["sampled"] == pytest.approx(EXACT_ROWS, rel=0.02)
+            assert counted(column) == column["sampled"] == pytest.approx(SAMPLED_ROWS, rel=0.02)
         assert all(n == pytest.approx(self.ROWS / 5, rel=0.03) for _, n in large["columns"]["kind"]["values"])
         assert large["columns"]["kind"]["length"] == {"min": 2, "max": 2, "sum": 2 * self.ROWS}
+
+    def test_the_spread_is_of_the_sample(self, large: dict[str, Any]) -> None:
+        for name, spread in (("week", 2.0), ("thousand", 1000 / 12**0.5), ("id", self.ROWS / 12**0.5)):
+            column = large["columns"][name]
+            found = (column["squares"] / self.ROWS - (column["sum"] / self.ROWS) ** 2) ** 0.5
+            assert found == pytest.approx(spread, rel=0.02), name
 
     def test_few_values_and_keys_are_counted_right(self, large: dict[str, Any]) -> None:
         found = {name: column["distinct"] for name, column in large["columns"].items()}
@@ -199,7 +210,7 @@ class TestSampling:
     def test_a_view_is_sampled_too(self, db: Connection, large: dict[str, Any]) -> None:
         db.execute("CREATE VIEW v AS SELECT * FROM t")
         column = profile(db, "v")["columns"]["week"]
-        assert column["sampled"] == pytest.approx(EXACT_ROWS, rel=0.02)
+        assert column["sampled"] == pytest.approx(SAMPLED_ROWS, rel=0.02)
         assert column["sum"] == large["columns"]["week"]["sum"]
 
 
