@@ -6,6 +6,7 @@ import csv
 import logging
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.datasets import Column, Part, StagedPart
@@ -14,13 +15,15 @@ from airflow_dataml.core.extras import load
 from airflow_dataml.core.layout import Layout
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.stores import Arrow, CsvFile, MergeSpec, Query, StagedMerge
+from airflow_dataml.steps.column_maps import column_maps
 from airflow_dataml.steps.publish import grids_of, place_of
-from airflow_dataml.steps.read import require_rows
+from airflow_dataml.steps.read import reading, require_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from airflow_dataml.core.column_lineage import ColumnMap, ColumnParser
     from airflow_dataml.core.datasets import Version, WriteMode
     from airflow_dataml.core.ports import Ledger
     from airflow_dataml.core.runs import RunIdentity, TaskRun
@@ -115,7 +118,7 @@ def stage_parquet(
             target=target,
             source=Arrow(
                 pyarrow.RecordBatchReader.from_batches(file.schema_arrow, file.iter_batches()),
-                tuple(column for column in types if column.name in names),
+                tuple(types),
             ),
             digest=digest_of(file=path.name, size=stat.st_size, mtime=stat.st_mtime_ns),
             origin=str(path),
@@ -131,13 +134,18 @@ def stage_query(
     query: str,
     inputs: Mapping[str, str],
     parameters: Mapping[str, Any] | None = None,
+    parser: ColumnParser | None = None,
 ) -> StagedPart:
     """Stage the result of a query over exact versions of managed datasets.
+
+    Which columns of which version went into which column is written down too: exactly where the database can
+    tell, else as the parser reads the text.
 
     :param query: a SELECT; each name of ``inputs``, unqualified, stands for one exact version.
     :param inputs: name in the query -> dataset: ``name`` (current), ``name@number``, ``name@alias`` or
         ``name@time``; on a branch a bare name is the branch's version.
     :param parameters: values for ``%(name)s`` in the query.
+    :param parser: reads the columns of queries that the database does not analyse.
     :raises NotFoundError: an input has no version yet.
     :raises GateError: the query returned no row.
     """
@@ -151,15 +159,17 @@ def stage_query(
         name: (ledger.versions.manifest(v.version_id), ledger.versions.columns(v.version_id))
         for name, v in versions.items()
     }
+    source = Query(query, bound, parameters)
     return stage_source(
         ledger=ledger,
         store=store,
         identity=identity,
         target=target,
-        source=Query(query, bound, parameters),
+        source=source,
         digest=digest,
         origin="query",
         inputs=tuple(versions.values()),
+        columns=partial(column_maps, ledger=ledger, query=source, versions=versions, parser=parser),
     )
 
 
@@ -173,12 +183,14 @@ def stage_source(
     digest: str,
     origin: str,
     inputs: Sequence[Version] = (),
+    columns: Callable[[], Mapping[int, ColumnMap]] | None = None,
 ) -> StagedPart:
     """Stage rows from anywhere, in one transaction.
 
     :param digest: content address of what is staged; tells a retry from a new batch.
     :param origin: where the rows come from, for messages.
     :param inputs: versions the rows were made from.
+    :param columns: tells which of their columns went into which; asked once, when the rows are there.
     :raises GateError: there is no row, or a key to merge by is null or occurs twice.
     """
     _check_target(target)
@@ -191,8 +203,10 @@ def stage_source(
         # Retention gave up what an earlier try staged.
         run, part = ledger.runs.renew(run), None
     if part is None:
-        with ledger.transaction():
+        with reading(ledger, [*inputs, *([parent] if parent else [])]), ledger.transaction():
             part = _stage(ledger, store, run, target, source, parent, inputs, origin)
+            if columns is not None:
+                ledger.columns.keep(part.part_id, columns())
             ledger.runs.finish(run)
         log.info("Staged %d rows of %s from %s as %s", part.rows, target.asset, origin, part.locator)
     else:

@@ -135,9 +135,10 @@ def switch(
         facts={**facts, **switched.facts, "location": place.location},
     )
     sources = dict.fromkeys((*inputs, *(source for part in known for source in part.inputs)))
+    maps = ledger.columns.of_parts([part.part_id for part in known]) if sources else {}
+    node = version_node(version.version_id)
     ledger.lineage.add(
-        (Edge(version_node(source), version_node(version.version_id), "derived") for source in sources),
-        run=run,
+        (Edge(version_node(source), node, "derived", maps.get(source)) for source in sources), run=run
     )
     move_pointer(ledger, run, version, place, action="publish")
     return version
@@ -147,8 +148,6 @@ def move_pointer(
     ledger: Ledger, run: TaskRun, version: Version, place: Place, *, action: str, **detail: Any
 ) -> None:
     """Point a place at a version: alias, audit, and the end of a data incident; the store has switched."""
-    if place.alias != CURRENT:
-        ledger.branches.join(name=place.alias, asset=version.asset)
     ledger.versions.move_alias(asset=version.asset, name=place.alias, version_id=version.version_id, run=run)
     if not place.ours:
         published = ledger.assets.get(version.asset)["location"].get("published", [])
@@ -233,6 +232,9 @@ def entered(
 def under_lock(ledger: Ledger, place: Place) -> Place:
     """Return a place as it is now that the asset is locked: another task may just have made the view."""
     branch = None if place.alias == CURRENT else place.alias
+    if branch is not None:
+        # Before its view is made: whoever drops the branch waits for this, or this finds it dropped.
+        ledger.branches.join(name=branch, asset=place.asset)
     return place_of(ledger, place.asset, place.location, place.layout, branch=branch)
 
 

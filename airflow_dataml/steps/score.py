@@ -7,7 +7,7 @@ import io
 import logging
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataml.core.datasets import Column, next_manifest
+from airflow_dataml.core.datasets import CURRENT, Column, next_manifest
 from airflow_dataml.core.errors import NotFoundError, QualityGateError, SpecError
 from airflow_dataml.core.governance import Decision
 from airflow_dataml.core.layout import Layout
@@ -15,6 +15,8 @@ from airflow_dataml.core.lineage import Edge, version_node
 from airflow_dataml.core.refs import AssetNaming, quote_identifier
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.stores import Change, NewPart
+from airflow_dataml.steps.branches import location_on
+from airflow_dataml.steps.column_maps import scored_from
 from airflow_dataml.steps.models import open_model, tidy
 from airflow_dataml.steps.publish import place_of, switch
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_dataml.core.ports import Ledger, Scorer, Warehouse
     from airflow_dataml.core.refs import Relation
     from airflow_dataml.core.runs import RunIdentity, TaskRun
-    from airflow_dataml.core.stores import DatasetStore
+    from airflow_dataml.core.stores import DatasetStore, Place
     from airflow_dataml.steps.evaluate import Bench
 
 log = logging.getLogger(__name__)
@@ -47,14 +49,16 @@ def score_batch(
     partition_key: str,
     bench: Bench,
     shadows: Sequence[str] = ("challenger",),
+    branch: str | None = None,
 ) -> Version | Decision:
     """Score one batch with the champion, and with each shadow alias that is set; publish the predictions.
 
     :param key_columns: columns of the dataset that name a row; they are carried into the predictions.
+    :param branch: score what its readers see, and publish the predictions there.
     :returns: the version of the predictions, or a decision to wait when there is no champion yet.
-    :raises NotFoundError: the dataset has no such batch.
+    :raises NotFoundError: the dataset has no such batch, or the branch is not open.
     """
-    version = ledger.versions.find(dataset)
+    version = ledger.versions.find(dataset, branch=branch)
     champion = ledger.versions.alias(model, "champion")
     if champion is None:
         return Decision("wait", (f"model {model!r} has no champion yet",))
@@ -83,12 +87,16 @@ def score_batch(
         part = _stage(
             ledger, warehouse, run, predictions, columns, lines, partition_key, (version, *roles.values())
         )
+        features = [f["name"] for v in roles.values() for f in v.facts["spec"]["features"]]
+        ledger.columns.keep(part.part_id, {version.version_id: scored_from(key_columns, features)})
         # Only now: whoever waits for the asset waits for the switch, not for the scoring.
         ledger.assets.lock(predictions)
         if part.rows != rows * len(roles):
             msg = f"{part.rows} predictions for {rows} rows and {len(roles)} models; nothing was published."
             raise QualityGateError(msg)
-        result = _publish(ledger, store, run, predictions, view, part, version, roles)
+        where = str(view) if branch is None else location_on(ledger, branch, str(view))
+        place = place_of(ledger, predictions, where, Layout(), branch=branch)
+        result = _publish(ledger, store, run, place, part, version, roles)
     tidy(folder)
     log.info("Scored %d rows with %s as %s", rows, ", ".join(v.ref for v in roles.values()), result.ref)
     return result
@@ -185,8 +193,7 @@ def _publish(
     ledger: Ledger,
     store: DatasetStore,
     run: TaskRun,
-    predictions: str,
-    view: Relation,
+    place: Place,
     part: Part,
     version: Version,
     roles: dict[str, Version],
@@ -195,14 +202,14 @@ def _publish(
         "features": version.version_id,
         "models": {role: v.version_id for role, v in roles.items()},
     }
-    parent = ledger.versions.head(predictions)
+    parent = ledger.versions.head(place.asset, branch=None if place.alias == CURRENT else place.alias)
     current = ledger.versions.manifest(parent.version_id) if parent else ()
     result = switch(
         ledger,
         store,
         run,
-        place=place_of(ledger, predictions, str(view), Layout()),
-        change=Change("partition", str(run.fact(predictions)), part),
+        place=place,
+        change=Change("partition", str(run.fact(place.asset)), part),
         parent=parent,
         parts=next_manifest(current, part, mode="partition"),
         columns=part.columns,

@@ -18,6 +18,7 @@ from airflow_dataml.core.registry import MetricPoint, ModelFiles
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.training import TrainingJob
 from airflow_dataml.core.windows import TrainingPlan
+from airflow_dataml.steps.column_maps import trained_on
 from airflow_dataml.steps.models import metadata_digest, tidy
 
 if TYPE_CHECKING:
@@ -242,7 +243,7 @@ def _record(
         if version is None:
             version = ledger.versions.add(run=run, fact=fact, facts=facts)
             node = version_node(version.version_id)
-            edges = [Edge(version_node(plan.version_id), node, "trained_on")]
+            edges = [Edge(version_node(plan.version_id), node, "trained_on", trained_on(spec))]
             if plan.reason_report is not None:
                 edges.append(Edge(report_node(plan.reason_report), node, "reason"))
             ledger.lineage.add(edges, run=run)

@@ -42,8 +42,7 @@ def load(
     :param defaults: column -> SQL expression for columns that a file leaves out.
     """
     if isinstance(source, CsvFile):
-        absent = {c.name for c in source.columns} - set(source.header)
-        filled = {name: sql for name, sql in (defaults or {}).items() if name in absent}
+        filled = _filled(source.columns, source.header, defaults)
         warehouse.create_table(relation, source.columns, filled)
         size = source.path.stat().st_size
         warehouse.copy_rows(
@@ -62,9 +61,19 @@ def load(
         warehouse.copy_batches(relation, names, _counted(source.batches, on_progress))
     else:
         columns = source.columns or arrow_columns(source.reader.schema)
-        warehouse.create_table(relation, columns)
         names = list(source.reader.schema.names)
+        filled = _filled(columns, names, defaults)
+        warehouse.create_table(relation, columns, filled)
         warehouse.copy_rows(relation, names, _csv_blocks(source, on_progress), on_bytes=lambda _: None)
+        warehouse.drop_defaults(relation, filled)
+
+
+def _filled(
+    columns: Sequence[Column], given: Sequence[str], defaults: Mapping[str, str] | None
+) -> dict[str, str]:
+    """The defaults of declared columns that the rows leave out; so each is of its declared type."""
+    absent = {c.name for c in columns} - set(given)
+    return {name: sql for name, sql in (defaults or {}).items() if name in absent}
 
 
 def arrow_columns(schema: Any) -> tuple[Column, ...]:
