@@ -37,21 +37,27 @@ class ConnectionFields:
         """
         from psycopg.conninfo import make_conninfo
 
+        return make_conninfo("", **self.keywords())
+
+    def keywords(self) -> dict[str, Any]:
+        """Return the same as keyword arguments, which any libpq driver takes; the password is among them.
+
+        :raises ConnectionSpecError: another type of connection, or no database.
+        """
         if self.conn_type not in TYPES:
             msg = f"connection {self.conn_id!r} is of type {self.conn_type!r}: the ledger needs 'dataml' or 'postgres'."
             raise ConnectionSpecError(msg)
         if not self.database:
             msg = f"connection {self.conn_id!r} names no database: fill in the field 'Database'."
             raise ConnectionSpecError(msg)
-        return make_conninfo(
-            "",
-            host=self.host or "localhost",
-            port=self.port or 5432,
-            dbname=self.database,
-            user=self.login or None,
-            password=self.password or None,
+        return {
+            "host": self.host or "localhost",
+            "port": self.port or 5432,
+            "dbname": self.database,
+            **({"user": self.login} if self.login else {}),
+            **({"password": self.password} if self.password else {}),
             **{key: value for key in EXTRA if (value := self.extra.get(key))},
-        )
+        }
 
 
 def parse_connection(conn_id: str, text: str) -> ConnectionFields:
