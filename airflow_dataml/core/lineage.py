@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from airflow_dataml.core.column_lineage import ColumnMap
 
 EdgeKind = Literal["derived", "trained_on", "evaluated_on", "scored", "scored_by", "monitored", "reason"]
 Direction = Literal["upstream", "downstream"]
@@ -32,11 +35,15 @@ def report_node(report_id: int) -> NodeId:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """``source`` went into ``target``: data flows along the arrow."""
+    """``source`` went into ``target``: data flows along the arrow.
+
+    :param columns: which columns went into which, where that is known.
+    """
 
     source: NodeId
     target: NodeId
     kind: EdgeKind
+    columns: ColumnMap | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,19 +14,26 @@ if TYPE_CHECKING:
 # A finished task, cleared by somebody, that finds other input than the try that finished it.
 _ANEW = """(r.state <> 'running' AND r.input_digest IS DISTINCT FROM excluded.input_digest
             AND (r.max_tries IS NULL OR excluded.max_tries IS NULL OR excluded.max_tries > r.max_tries))"""
-# One statement, so that two tries of one task that overlap agree on the generation.
+# One statement, so that two tries of one task that overlap agree on the generation. Lineage may have heard
+# of a task before it begins here: then it begins now, and nothing of it is there to be resumed.
 _BEGIN = f"""
 INSERT INTO dataml.run AS r (dag_id, run_id, task_id, map_index, try_number, input_digest, partition_key,
                              ti_id, code_version, environment, max_tries)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (dag_id, run_id, task_id, map_index) DO UPDATE SET
+  begun = r.begun + 1,
+  source = 'operator',
   generation = r.generation + {_ANEW}::int,
   state = CASE WHEN {_ANEW} THEN 'running' ELSE r.state END,
   max_tries = excluded.max_tries,
-  try_number = greatest(r.try_number, excluded.try_number),
+  try_number = CASE WHEN r.begun = 0 THEN excluded.try_number ELSE greatest(r.try_number, excluded.try_number) END,
+  started_at = CASE WHEN r.begun = 0 THEN excluded.started_at ELSE r.started_at END,
+  input_digest = CASE WHEN r.begun = 0 THEN excluded.input_digest ELSE r.input_digest END,
+  partition_key = CASE WHEN r.begun = 0 THEN excluded.partition_key ELSE r.partition_key END,
+  environment = CASE WHEN r.begun = 0 THEN excluded.environment ELSE r.environment END,
   ti_id = excluded.ti_id,
   code_version = excluded.code_version
-RETURNING run_key, generation, (xmax <> 0) AS resumed
+RETURNING run_key, generation, (begun > 1) AS resumed
 """
 
 

@@ -1,0 +1,104 @@
+"""Lineage events that wait to become part of the graph."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_dataml.adapters.postgres.events import INSERT
+from airflow_dataml.core.recorded import Recorded, record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from airflow_dataml.adapters.postgres.connection import Connection
+    from airflow_dataml.core.recorded import Source
+
+_COLUMNS = "event_id, event_key, source, task, payload, run_key, try_number"
+_CLAIM = f"""
+SELECT {_COLUMNS} FROM dataml.lineage_event
+WHERE state = 'new' AND (%s::bigint[] IS NULL OR event_id = ANY (%s))
+ORDER BY event_id LIMIT %s FOR UPDATE SKIP LOCKED
+"""
+# What was stored of the same tries before.
+_EARLIER = f"""
+SELECT {_COLUMNS} FROM dataml.lineage_event e
+WHERE e.state = 'stored' AND (e.run_key, e.try_number) IN (
+  SELECT r, t FROM jsonb_to_recordset(%s) x(r bigint, t int))
+"""
+_DONE = """
+UPDATE dataml.lineage_event e SET state = x.state, error = x.error, run_key = x.run_key, try_number = x.try_number
+FROM jsonb_to_recordset(%s) x(event_id bigint, state text, error text, run_key bigint, try_number int)
+WHERE e.event_id = x.event_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An event as it lies in the ledger."""
+
+    event_id: int
+    event_key: str
+    source: str
+    task: dict[str, Any] | None
+    payload: dict[str, Any]
+    run_key: int | None = None
+    try_number: int | None = None
+
+
+class PostgresInbox:
+    """The events, oldest first."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def claim(self, *, limit: int, only: Sequence[int] | None = None) -> list[Waiting]:
+        """Take waiting events for this transaction; whoever claims beside gets others.
+
+        :param only: of these alone.
+        """
+        ids = list(only) if only is not None else None
+        rows = self._db.rows(_CLAIM, [ids, ids, limit])
+        return [Waiting(**row) for row in rows]
+
+    def earlier(self, tries: Iterable[tuple[int, int]]) -> list[Waiting]:
+        """Return what was stored of some tries of runs."""
+        wanted = json.dumps([{"r": run, "t": number} for run, number in tries])
+        return [Waiting(**row) for row in self._db.rows(_EARLIER, [wanted])]
+
+    def done(self, results: Iterable[dict[str, Any]]) -> None:
+        """Write down what became of events."""
+        self._db.execute(_DONE, [json.dumps(list(results))])
+
+    def put(self, events: Sequence[Mapping[str, Any]], *, source: Source) -> list[str]:
+        """Keep events durably, each once, and return their keys."""
+        kept = [record(event, source=source) for event in events]
+        # Not as dataclasses do it, which copies every event to its last leaf.
+        rows = [{name: getattr(one, name) for name in Recorded.__slots__} for one in kept]
+        if rows:
+            self._db.execute(INSERT, [json.dumps(rows, separators=(",", ":"))])
+        return [one.event_key for one in kept]
+
+    def find(self, keys: Sequence[str]) -> dict[str, tuple[int, str, str | None]]:
+        """Return id, state and error of events by their keys."""
+        rows = self._db.rows(
+            "SELECT event_key, event_id, state, error FROM dataml.lineage_event WHERE event_key = ANY (%s)",
+            [list(keys)],
+        )
+        return {row["event_key"]: (row["event_id"], row["state"], row["error"]) for row in rows}
+
+    def assets(self, event_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
+        """Return the assets of events' runs, by event id."""
+        rows = self._db.rows(
+            """SELECT e.event_id, array_agg(DISTINCT a.name ORDER BY a.name) AS names
+               FROM dataml.lineage_event e JOIN dataml.run_io io USING (run_key, try_number)
+               JOIN dataml.asset a ON a.asset_id = io.asset_id
+               WHERE e.event_id = ANY (%s) GROUP BY e.event_id""",
+            [list(event_ids)],
+        )
+        return {row["event_id"]: tuple(row["names"]) for row in rows}
+
+    def waiting(self) -> int:
+        """Return how many events are not in the graph yet."""
+        return int(self._db.scalar("SELECT count(*) FROM dataml.lineage_event WHERE state = 'new'"))
