@@ -144,6 +144,7 @@ class StagedPart:
     :param rewrites: parts that stand for those of ``removes``, without the rows the merge touched.
     :param removes: parts of the parent that the merge touched.
     :param branch: the branch the batch is for; ``None`` is what everybody reads.
+    :param origins: files and tables of others its rows came from, as OpenLineage names them.
     """
 
     part_id: int
@@ -159,17 +160,21 @@ class StagedPart:
     rewrites: tuple[int, ...] = ()
     removes: tuple[int, ...] = ()
     branch: str | None = None
+    origins: tuple[tuple[str, str], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
-        return asdict(self) | {name: list(getattr(self, name)) for name in _TUPLES}
+        lists = {name: list(getattr(self, name)) for name in _TUPLES}
+        return asdict(self) | lists | {"origins": [list(origin) for origin in self.origins]}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Read what ``to_dict`` wrote; anything else is refused."""
         try:
-            return cls(**(data | {name: tuple(data.get(name, ())) for name in _TUPLES}))
-        except (TypeError, KeyError) as err:
+            origins = tuple((str(namespace), str(name)) for namespace, name in data.get("origins", ()))
+            tuples = {name: tuple(data.get(name, ())) for name in _TUPLES}
+            return cls(**(data | tuples | {"origins": origins}))
+        except (TypeError, KeyError, ValueError, AttributeError) as err:
             msg = f"a staged part was expected from the stage task, received {data!r}."
             raise SpecError(msg) from err
 

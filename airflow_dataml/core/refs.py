@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from airflow_dataml.core.errors import SpecError
+from airflow_dataml.core.facets_naming import LineageNaming
 
 AssetKind = Literal["dataset", "model", "prediction", "external"]
 ASSET_KINDS: tuple[AssetKind, ...] = ("dataset", "model", "prediction", "external")
@@ -219,7 +220,7 @@ class FactKey:
         return hashlib.sha256(str(self).encode()).hexdigest()[:16]
 
 
-class AssetNaming:
+class AssetNaming(LineageNaming):
     """Every naming decision in one place; subclass to change one.
 
     >>> AssetNaming().uri("dataset", "rides")
@@ -256,11 +257,3 @@ class AssetNaming:
         """
         room = IDENTIFIER_BYTES - len(suffix.encode())
         return stem.encode()[:room].decode(errors="ignore") + suffix
-
-    def lineage_namespace(self, *, host: str, port: int | None) -> str:
-        """OpenLineage namespace of a Postgres server, as its naming spec has it."""
-        return f"postgres://{host}:{port or 5432}"
-
-    def lineage_name(self, *, database: str, relation: Relation) -> str:
-        """OpenLineage name of a Postgres table."""
-        return f"{database}.{relation.schema}.{relation.name}"

@@ -9,15 +9,17 @@ from airflow.sdk import BaseHook, BaseOperator
 from pydantic import BaseModel, ValidationError
 
 from airflow_dataml import config
-from airflow_dataml.assets import facts_of
+from airflow_dataml.assets import entry_of, facts_of
 from airflow_dataml.core.datasets import StagedPart
-from airflow_dataml.core.errors import PolicyError, SpecError
+from airflow_dataml.core.errors import GateError, PolicyError, SpecError
 from airflow_dataml.core.layout import Layout
 from airflow_dataml.core.refs import Relation, TaskKey
 from airflow_dataml.core.runs import RunIdentity
 from airflow_dataml.core.scores import event_quality
 from airflow_dataml.hooks.ledger import DataMLHook
 from airflow_dataml.links import LINK_KEY, LedgerLink, asset_path
+from airflow_dataml.naming import Database
+from airflow_dataml.operators.facets import LineageTelling
 from airflow_dataml.retries import RETRY_POLICY
 from airflow_dataml.steps.branches import location_on
 from airflow_dataml.steps.publish import place_of
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 Authored = TypeVar("Authored", bound=BaseModel)
 
 
-class DataMLOperator(BaseOperator):
+class DataMLOperator(LineageTelling, BaseOperator):
     """Base of the operators; not used alone.
 
     :param dataml_conn_id: connection of the ledger; ``[dataml] conn_id`` unless given.
@@ -54,11 +56,19 @@ class DataMLOperator(BaseOperator):
 
     @contextmanager
     def ledger(self) -> Iterator[PostgresLedger]:
-        """Open the ledger for the length of a block."""
-        ledger = DataMLHook(self.dataml_conn_id or config.conn_id()).ledger()
+        """Open the ledger for the length of a block; what a gate refuses in it is evidence for lineage too."""
+        from airflow_dataml.adapters.postgres.ledger import PostgresLedger
+
+        dsn = DataMLHook(self.dataml_conn_id or config.conn_id()).dsn()
+        self._database = Database.of(dsn)
+        ledger = PostgresLedger.connect(dsn)
         self._open = ledger
         with ledger:
-            yield ledger
+            try:
+                yield ledger
+            except GateError as err:
+                self.found(err.report)
+                raise
         self._open = None
 
     def on_kill(self) -> None:
@@ -148,24 +158,7 @@ def authored(kind: type[Authored], value: Authored | Mapping[str, Any] | None) -
 
 def register(ledger: PostgresLedger, asset: Asset) -> None:
     """Enter an asset of ours into the catalog, or refresh its entry."""
-    facts = facts_of(asset)
-    if "kind" not in facts:
-        msg = f"asset {asset.name!r} was not made by airflow_dataml: declare it with dataset(...) or model(...)."
-        raise SpecError(msg)
-    ledger.assets.register(
-        name=asset.name,
-        kind=facts["kind"],
-        uri=asset.uri,
-        owner=facts.get("owner"),
-        description=facts.get("description"),
-        importance=facts.get("importance"),
-        tags=facts.get("tags", ()),
-        location={
-            name: facts[name]
-            for name in ("table", "uri", "store", "storage_conn_id", "layout")
-            if name in facts
-        },
-    )
+    ledger.assets.enter(entry_of(asset))
 
 
 def layout_of(ledger: PostgresLedger, asset: Asset) -> Layout:
@@ -207,6 +200,16 @@ def branch_of(context: Context, given: str | None) -> str | None:
     """Return the branch a task writes to: what was given, else ``dataml_branch`` of the run's configuration."""
     conf = getattr(context["dag_run"], "conf", None) or {}
     return given or conf.get("dataml_branch") or None
+
+
+def refuse_branch(context: Context, what: str) -> None:
+    """Refuse, in a run on a branch, what would be everybody's.
+
+    :raises SpecError: the run's configuration has a ``dataml_branch``.
+    """
+    if branch := branch_of(context, None):
+        msg = f"{what} would be everybody's, for models have no branches, and this run is on branch {branch!r}: merge the branch and run this without dataml_branch."
+        raise SpecError(msg)
 
 
 def view_of(asset: Asset) -> Relation:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataml.core.errors import QualityGateError
+from airflow_dataml.core.errors import BranchNotFoundError, QualityGateError
+from airflow_dataml.core.facets import outcome
 from airflow_dataml.operators.base import DataMLOperator, event_facts, ref_of, register
+from airflow_dataml.operators.facets import Declared
 from airflow_dataml.steps.branches import create_branch, diff_branch, drop_branch, merge_branch
 
 if TYPE_CHECKING:
@@ -32,6 +34,10 @@ class BranchCreateOperator(DataMLOperator):
         self.branch = branch
         self.datasets = datasets
 
+    def declares(self) -> Declared:
+        """Return the datasets that are named."""
+        return Declared(kind="BRANCH", inputs=list(self.datasets or ()))
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Make the branch and return where it is."""
         with self.ledger() as ledger:
@@ -42,6 +48,7 @@ class BranchCreateOperator(DataMLOperator):
                 name=self.branch,
                 assets=None if self.datasets is None else [ref_of(asset) for asset in self.datasets],
             )
+            self.tell(ledger, read=[head.base_id for head in branch.heads if head.base_id])
         return {
             "branch": branch.name,
             "schema": branch.schema,
@@ -75,12 +82,27 @@ class BranchDiffOperator(DataMLOperator):
         self.mask = mask
         self.require_mergeable = require_mergeable
 
+    def declares(self) -> Declared:
+        """Return that versions are compared; which ones the branch knows."""
+        return Declared(kind="COMPARISON")
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Print the diff, and return it with its Markdown."""
         del context
         with self.ledger() as ledger:
             found = diff_branch(
                 ledger=ledger, store=ledger.store, name=self.branch, samples=self.samples, mask=self.mask
+            )
+            tests = [
+                outcome(
+                    change.head, "fail" if change.conflict else change.verdict or "unknown", type="branch"
+                )
+                for change in found.changes
+            ]
+            self.tell(
+                ledger,
+                read=[ref for change in found.changes for ref in (change.head, change.asset)],
+                tests=tuple(tests),
             )
         self.log.info("%s", found.to_text())
         unfit = [change.head for change in found.changes if change.unfit]
@@ -114,6 +136,10 @@ class BranchMergeOperator(DataMLOperator):
         self.datasets = datasets
         self.reason = reason
 
+    def declares(self) -> Declared:
+        """Return the datasets that the branch writes."""
+        return Declared(kind="MERGE", outputs=list(self.datasets))
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Merge and return the new versions."""
         with self.ledger() as ledger:
@@ -126,6 +152,8 @@ class BranchMergeOperator(DataMLOperator):
                 name=self.branch,
                 reason=self.reason,
             )
+            merged = [str(version.facts["merged"]) for version in versions]
+            self.tell(ledger, read=merged, wrote=versions)
         made = {version.asset: version for version in versions}
         for asset in self.datasets:
             if asset.name not in made:
@@ -150,12 +178,19 @@ class BranchDropOperator(DataMLOperator):
         super().__init__(**kwargs)
         self.branch = branch
 
+    def declares(self) -> Declared:
+        """Return that the branch's views go."""
+        return Declared(kind="DROP")
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Close the branch."""
         with self.ledger() as ledger:
-            open_now = ledger.branches.is_open(self.branch)
-            if open_now:
-                drop_branch(
+            try:
+                branch = drop_branch(
                     ledger=ledger, store=ledger.store, identity=self.identity(context), name=self.branch
                 )
-        return {"branch": self.branch, "dropped": open_now}
+            except BranchNotFoundError:
+                return {"branch": self.branch, "dropped": False}
+            heads = [head.head_id for head in branch.changed if head.head_id]
+            self.tell(ledger, wrote=heads, change="DROP")
+        return {"branch": self.branch, "dropped": True}

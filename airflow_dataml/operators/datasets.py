@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataml.adapters.sqlglot import parser_if_installed
 from airflow_dataml.core.contract import Contract
 from airflow_dataml.core.datasets import Column
 from airflow_dataml.core.errors import ContractError
+from airflow_dataml.core.facets import assertions
+from airflow_dataml.core.facets_naming import LineageName
 from airflow_dataml.operators.base import DataMLOperator, place_for, ref_of, register, staged_for, store_of
+from airflow_dataml.operators.facets import Declared, file_fact
 from airflow_dataml.operators.staging import StagingOperator
 from airflow_dataml.steps.ingest import stage_csv, stage_parquet, stage_query
 from airflow_dataml.steps.publish import publish_part
@@ -18,6 +24,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Asset
     from airflow.sdk.definitions.context import Context
+
+    from airflow_dataml.core.facets import DatasetFact
 
 
 class DatasetStageOperator(StagingOperator):
@@ -37,6 +45,10 @@ class DatasetStageOperator(StagingOperator):
         self.path = path
         self.contract = contract
 
+    def declares(self) -> Declared:
+        """Return the file."""
+        return Declared(kind="INGESTION", inputs=[self._file()], subject=self.dataset, hands_over=True)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage the file and return the staged part."""
         self.link(context, self.dataset.name)
@@ -52,7 +64,10 @@ class DatasetStageOperator(StagingOperator):
                 path=Path(self.path),
                 columns=columns,
             )
-        return staged.to_dict()
+        return replace(staged, origins=(self._file().name,)).to_dict()
+
+    def _file(self) -> DatasetFact:
+        return file_fact(os.path.abspath(self.path))
 
 
 class DatasetTransformOperator(StagingOperator):
@@ -85,6 +100,12 @@ class DatasetTransformOperator(StagingOperator):
         self.inputs = inputs
         self.parameters = parameters
 
+    def declares(self) -> Declared:
+        """Return the datasets that the query reads."""
+        inputs = list(self.inputs.values() if isinstance(self.inputs, dict) else self.inputs)
+        sql = self.sql if isinstance(self.sql, str) else None
+        return Declared(kind="TRANSFORMATION", inputs=inputs, subject=self.dataset, sql=sql, hands_over=True)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the query into a staged part and return it."""
         self.link(context, self.dataset.name)
@@ -99,7 +120,9 @@ class DatasetTransformOperator(StagingOperator):
                 query=self.sql,
                 inputs=_inputs(self.inputs),
                 parameters={"partition_key": target.partition_key, **(self.parameters or {})},
+                parser=parser_if_installed(),
             )
+            self.tell(ledger, read=staged.inputs)
         return staged.to_dict()
 
 
@@ -133,6 +156,13 @@ class DatasetPublishOperator(DataMLOperator):
         self.require_check = require_check
         self.allow_breaking = allow_breaking
 
+    def declares(self) -> Declared:
+        """Return the dataset, and the files its rows came from."""
+        handed = self.staged if isinstance(self.staged, dict) else {}
+        files = [file_fact(LineageName(*origin)) for origin in handed.get("origins", ())]
+        outputs = [] if handed.get("branch") else [self.dataset]
+        return Declared(kind="PUBLICATION", inputs=files, outputs=outputs, subject=self.dataset)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish and return the version."""
         self.link(context, self.dataset.name)
@@ -149,6 +179,9 @@ class DatasetPublishOperator(DataMLOperator):
             )
             part_id = version.facts.get("part_id", staged.part_id)
             report = ledger.reports.latest(asset=staged.asset, kind="check", part_id=part_id)
+            body = report.body if report else {}
+            checks, masked = assertions(body), body.get("mask", ())
+            self.tell(ledger, read=staged.inputs, wrote=[version], checks=checks, masked=masked)
         self.announce(context, self.dataset, version, branch=staged.branch, report=report)
         return {"version": version.ref, "rows": version.rows, "fingerprint": version.fingerprint}
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataml.assets import model
+from airflow_dataml.core.errors import SpecError
 from airflow_dataml.core.evaluation import PromotionPolicy
+from airflow_dataml.core.facets import outcome, parameters
 from airflow_dataml.operators.base import DataMLOperator, authored
 from airflow_dataml.operators.bench import bench
+from airflow_dataml.operators.facets import Declared
 from airflow_dataml.steps.evaluate import evaluate_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.sdk.definitions.context import Context
+
+    from airflow_dataml.adapters.postgres.ledger import PostgresLedger
+    from airflow_dataml.core.governance import Report
 
 
 class ModelEvaluateOperator(DataMLOperator):
@@ -41,6 +48,15 @@ class ModelEvaluateOperator(DataMLOperator):
         self.policy = policy
         self.mlflow_conn_id = mlflow_conn_id
 
+    def declares(self) -> Declared:
+        """Return the model; its opponent and the holdout are found when it is measured."""
+        try:
+            measured = model(str(self.challenger).partition("@")[0])
+        except SpecError:
+            # Not rendered yet, or no name at all, which the task itself will refuse.
+            return Declared(kind="EVALUATION", models=True)
+        return Declared(kind="EVALUATION", inputs=[measured], subject=measured)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Evaluate and return the report's id and verdict."""
         self.link(context, str(self.challenger).partition("@")[0])
@@ -54,5 +70,23 @@ class ModelEvaluateOperator(DataMLOperator):
                 policy=policy,
                 bench=bench(self.mlflow_conn_id),
             )
+            self._tell_report(ledger, report, policy)
         self.link(context, report.asset, report=report.report_id)
         return {"report": report.report_id, "verdict": report.verdict, "summary": report.body["summary"]}
+
+    def _tell_report(self, ledger: PostgresLedger, report: Report, policy: PromotionPolicy) -> None:
+        body = report.body
+        versions = [body["challenger_ref"], body["dataset"], body.get("champion_ref")]
+        found = outcome(
+            "challenger against champion" if body.get("champion_ref") else "challenger against baseline",
+            report.verdict,
+            type="evaluation",
+            actual=body["summary"],
+            params={"report": report.report_id, "verdict": report.verdict, "cut": body["cut"]},
+        )
+        self.tell(
+            ledger,
+            read=[version for version in versions if version],
+            tests=(found,),
+            parameters=parameters(policy.model_dump(mode="json")),
+        )

@@ -13,6 +13,7 @@ from airflow_dataml.operators.base import (
     register,
     store_of,
 )
+from airflow_dataml.operators.facets import Declared
 from airflow_dataml.steps.compact import compact
 from airflow_dataml.steps.retain import collect, retention_of, sweep
 
@@ -49,6 +50,10 @@ class DatasetRetainOperator(DataMLOperator):
         self.only_plan = dry_run
         self.sweep_strays = sweep_strays
 
+    def declares(self) -> Declared:
+        """Return the dataset; what its readers see stays."""
+        return Declared(kind="RETENTION", inputs=[self.dataset], subject=self.dataset)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Collect, and return the plan that was carried out."""
         self.link(context, self.dataset.name)
@@ -60,6 +65,9 @@ class DatasetRetainOperator(DataMLOperator):
             store, identity = store_of(ledger, self.dataset), self.identity(context)
             plan = collect(
                 ledger=ledger, store=store, identity=identity, asset=self.dataset.name, policy=policy
+            )
+            self.tell(
+                ledger, decision={"action": "retain", "asset": self.dataset.name, "facts": plan.to_dict()}
             )
             swept = sweep(ledger=ledger, store=store, identity=identity) if self.sweep_strays else None
         return plan.to_dict() | ({"swept": swept.to_dict()} if swept else {})
@@ -91,12 +99,19 @@ class DatasetCompactOperator(DataMLOperator):
         self.policy = policy
         self.branch = branch
 
+    def declares(self) -> Declared:
+        """Return the dataset, which is read and written."""
+        return Declared(
+            kind="COMPACTION", inputs=[self.dataset], outputs=[self.dataset], subject=self.dataset
+        )
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Compact and return the version readers see."""
         self.link(context, self.dataset.name)
         branch = branch_of(context, self.branch)
         with self.ledger() as ledger:
             register(ledger, self.dataset)
+            before = ledger.versions.head(self.dataset.name, branch=branch)
             version = compact(
                 ledger=ledger,
                 store=store_of(ledger, self.dataset),
@@ -105,5 +120,7 @@ class DatasetCompactOperator(DataMLOperator):
                 policy=authored(CompactionPolicy, self.policy),
             )
             parts = len(ledger.versions.manifest(version.version_id))
+            made = before is None or before.version_id != version.version_id
+            self.tell(ledger, read=[before or version], wrote=[version] if made else [])
         self.announce(context, self.dataset, version, branch=branch)
         return {"version": version.ref, "parts": parts, "fingerprint": version.fingerprint}

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_dataml.assets import retrain
+from airflow_dataml.core.facets import outcome, parameters
 from airflow_dataml.core.monitoring import MonitorPolicy, RetrainPolicy
-from airflow_dataml.operators.base import DataMLOperator, authored, ref_of
+from airflow_dataml.operators.base import DataMLOperator, authored, branch_of, ref_of
+from airflow_dataml.operators.facets import Declared
 from airflow_dataml.steps.decide import decide_after_monitor
 from airflow_dataml.steps.observe import observe_batch
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Asset
     from airflow.sdk.definitions.context import Context
+
+    from airflow_dataml.adapters.postgres.ledger import PostgresLedger
+    from airflow_dataml.core.governance import Report
 
 
 class ModelMonitorOperator(DataMLOperator):
@@ -29,9 +34,11 @@ class ModelMonitorOperator(DataMLOperator):
     :param key_columns: columns that join predictions to the labels of the scored dataset.
     :param policy: tolerances and levels (``MonitorPolicy``, or its fields).
     :param partition_key: the batch; the run's own partition key unless given. Templated.
+    :param branch: look at what was scored there, as a report on its predictions that opens no incident;
+        ``dataml_branch`` of the run's configuration unless given. Templated.
     """
 
-    template_fields: Sequence[str] = ("partition_key", "key_columns", "policy")
+    template_fields: Sequence[str] = ("partition_key", "key_columns", "policy", "branch")
 
     def __init__(
         self,
@@ -41,6 +48,7 @@ class ModelMonitorOperator(DataMLOperator):
         key_columns: Sequence[str],
         policy: MonitorPolicy | dict[str, Any] | None = None,
         partition_key: str | None = None,
+        branch: str | None = None,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("multiple_outputs", True)
@@ -50,6 +58,11 @@ class ModelMonitorOperator(DataMLOperator):
         self.key_columns = key_columns
         self.policy = policy
         self.partition_key = partition_key
+        self.branch = branch
+
+    def declares(self) -> Declared:
+        """Return the predictions and the model."""
+        return Declared(kind="MONITORING", inputs=[self.predictions, self.model], subject=self.model)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Observe the batch and return the report's id and verdict."""
@@ -66,16 +79,35 @@ class ModelMonitorOperator(DataMLOperator):
                 key_columns=tuple(self.key_columns),
                 partition_key=key,
                 policy=policy,
+                branch=branch_of(context, self.branch),
             )
-        self.link(context, self.model.name, report=report.report_id)
+            self._tell_report(ledger, report, policy)
+        self.link(context, report.asset, report=report.report_id)
         return {"report": report.report_id, "verdict": report.verdict, "summary": report.body["summary"]}
+
+    def _tell_report(self, ledger: PostgresLedger, report: Report, policy: MonitorPolicy) -> None:
+        body = report.body
+        batch = {"partitions": [body["partition_key"]]}
+        findings = [
+            outcome(kind, "fail" if texts else "unknown" if report.verdict == "unknown" else "pass",
+                 type="monitor", actual="; ".join(texts) or None)
+            for kind, texts in body["findings"].items()
+        ]  # fmt: skip
+        self.tell(
+            ledger,
+            read=[body["predictions"], body["features"], body["model"], body["reference"]],
+            subsets={body[name].partition("@")[0]: batch for name in ("predictions", "features")},
+            tests=tuple(findings),
+            parameters=parameters(policy.model_dump(mode="json")),
+        )
 
 
 class RetrainDecideOperator(DataMLOperator):
     """Decide after a monitor report: retrain, fix the data, or wait.
 
     The retrain asset has an event only when the decision is to retrain; otherwise the task is
-    skipped with the reasons. The decision is kept as a report either way.
+    skipped with the reasons. The decision is kept as a report either way. In a run on a branch nothing is
+    decided, and the task is skipped.
 
     :param model: the model; its retrain asset becomes an outlet of the task.
     :param monitor: id of the monitor report. Templated.
@@ -98,13 +130,30 @@ class RetrainDecideOperator(DataMLOperator):
         self.monitor = monitor
         self.policy = policy
 
+    def declares(self) -> Declared:
+        """Return the model."""
+        return Declared(kind="DECISION", inputs=[self.model], subject=self.model)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Decide and return the decision."""
         self.link(context, self.model.name)
+        if branch := branch_of(context, None):
+            msg = f"No decision for {self.model.name!r} on branch {branch!r}: models have no branches."
+            raise AirflowSkipException(msg)
         policy = authored(RetrainPolicy, self.policy)
         with self.ledger() as ledger:
             report = decide_after_monitor(
                 ledger=ledger, identity=self.identity(context), monitor=int(self.monitor), policy=policy
+            )
+            self.tell(
+                ledger,
+                read=[report.version_id] if report.version_id else [],
+                decision={
+                    "asset": self.model.name,
+                    "action": report.body["action"],
+                    "reasons": list(report.body["reasons"]),
+                    "report": report.report_id,
+                },
             )
         self.link(context, self.model.name, report=report.report_id)
         decision = {key: report.body[key] for key in ("action", "reasons")}

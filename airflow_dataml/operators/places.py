@@ -2,51 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote, urlsplit
+from typing import TYPE_CHECKING
 
-from airflow_dataml.assets import NAMING
 from airflow_dataml.core.errors import SpecError
+from airflow_dataml.core.facets_naming import LineageName
 from airflow_dataml.core.refs import Relation
+from airflow_dataml.naming import NAMING, Database
 from airflow_dataml.steps.sightings import Sighting, enter_table
 
 if TYPE_CHECKING:
     from airflow_dataml.adapters.postgres.ledger import PostgresLedger
 
-
-class LineageName(NamedTuple):
-    """A dataset as OpenLineage names it."""
-
-    namespace: str
-    name: str
-
-
-class Database(NamedTuple):
-    """A PostgreSQL database among all of them."""
-
-    host: str
-    port: int
-    name: str
-
-    @classmethod
-    def of(cls, dsn: str) -> Database:
-        """Read where a libpq connection string leads."""
-        from psycopg.conninfo import conninfo_to_dict
-
-        info = conninfo_to_dict(dsn)
-        return cls(str(info.get("host") or "localhost"), int(info.get("port") or 5432), str(info["dbname"]))
-
-    def table_uri(self, relation: Relation) -> str:
-        """Return the uri of a table, as Airflow's own assets for PostgreSQL have it."""
-        path = "/".join(quote(word, safe="") for word in (self.name, relation.schema, relation.name))
-        return f"postgres://{quote(self.host, safe='')}:{self.port}/{path}"
-
-    def lineage_name(self, relation: Relation) -> LineageName:
-        """Return the name of a table in OpenLineage."""
-        return LineageName(
-            NAMING.lineage_namespace(host=self.host, port=self.port),
-            NAMING.lineage_name(database=self.name, relation=relation),
-        )
+__all__ = ["Database", "LineageName", "enter", "lineage_name"]
 
 
 def lineage_name(location: str, dsn: str) -> LineageName:
@@ -55,11 +22,8 @@ def lineage_name(location: str, dsn: str) -> LineageName:
     >>> lineage_name("s3://lake/rides", ""), lineage_name("/data/rides", "")
     (LineageName(namespace='s3://lake', name='rides'), LineageName(namespace='file', name='/data/rides'))
     """
-    uri = urlsplit(location)
-    if uri.scheme and uri.netloc:
-        return LineageName(f"{uri.scheme}://{uri.netloc}", uri.path.strip("/"))
-    if uri.scheme or "/" in location:
-        return LineageName("file", uri.path)
+    if "/" in location and '"' not in location:
+        return NAMING.lineage_file(location)
     return Database.of(dsn).lineage_name(Relation.parse(location))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.sql.operators.sql import BaseSQLOperator
@@ -12,9 +11,11 @@ from airflow_dataml import config
 from airflow_dataml.assets import facts_of
 from airflow_dataml.core.contract import Contract
 from airflow_dataml.core.errors import QualityGateError, SpecError
-from airflow_dataml.core.refs import Relation, VersionRef
+from airflow_dataml.core.facets import DatasetFact
+from airflow_dataml.core.refs import Relation
 from airflow_dataml.core.scores import event_quality
 from airflow_dataml.hooks.ledger import DataMLHook
+from airflow_dataml.naming import Names, ledger_database
 from airflow_dataml.operators.base import (
     DataMLOperator,
     branch_of,
@@ -28,14 +29,16 @@ from airflow_dataml.operators.base import (
 )
 from airflow_dataml.operators.check_results import check_results
 from airflow_dataml.operators.engines import engine_for
+from airflow_dataml.operators.facets import Declared
+from airflow_dataml.operators.far import table_fact
 from airflow_dataml.operators.places import enter, lineage_name
+from airflow_dataml.operators.said import moment, ref_within
 from airflow_dataml.steps.examine import Question
 from airflow_dataml.steps.verify import verify_part, verify_table, verify_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.providers.postgres.hooks.postgres import PostgresHook
     from airflow.sdk import Asset
     from airflow.sdk.definitions.context import Context
@@ -116,6 +119,7 @@ class QualityCheckOperator(DataMLOperator, BaseSQLOperator):
         self.branch = branch
         self._elsewhere: Connection | None = None
         self._location: str | None = None
+        self._asset: str | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Verify the rows and return the verdict."""
@@ -127,9 +131,9 @@ class QualityCheckOperator(DataMLOperator, BaseSQLOperator):
             try:
                 report = self._verify(ledger, context, question)
             except QualityGateError as err:
-                self._tell(context, err.report)
+                self._keep(ledger, context, err.report)
                 raise
-            self._tell(context, report.body | {"asset": report.asset, "report_id": report.report_id})
+            self._keep(ledger, context, report.body | {"asset": report.asset, "report_id": report.report_id})
             self._announce(ledger, context, report)
         facts = {"report": report.report_id, "verdict": report.verdict, "summary": report.body["summary"]}
         return facts | ({"version": report.body["version"]} if "version" in report.body else {})
@@ -146,13 +150,22 @@ class QualityCheckOperator(DataMLOperator, BaseSQLOperator):
 
         return PostgresHook(postgres_conn_id=self._conn_id())
 
-    def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any]:
-        """Return the dataset whose rows are verified; its checks are added when they are done."""
-        from airflow.providers.common.compat.openlineage.facet import Dataset
-        from airflow.providers.openlineage.extractors import OperatorLineage
+    def declares(self) -> Declared:
+        """Return what is verified; a batch that is staged is no version yet."""
+        about: Asset | DatasetFact | None = self.dataset
+        if about is None and self.table is not None:
+            about = table_fact(str(self.table), self._conn_id(), asset=self._asset)
+        elif self._location is not None and (name := super()._names(Declared(kind="")).at(self._location)):
+            about = DatasetFact(name=name, type="VIEW", subtype="BRANCH")
+        elif isinstance(self.staged, dict) and self.staged.get("branch"):
+            about = None  # Only the ledger knows where the branch is.
+        return Declared(kind="VERIFICATION", inputs=[about] if about else [], subject=about)
 
-        name = lineage_name(self._readers_name(), DataMLHook(self._conn_id()).dsn())
-        return OperatorLineage(inputs=[Dataset(namespace=name.namespace, name=name.name)])
+    def _names(self, declared: Declared) -> Names:
+        """Where the rows are, which is not beside the ledger where ``conn_id`` says so."""
+        if self.conn_id is None:
+            return super()._names(declared)
+        return Names(ledger_database(self.conn_id))
 
     def _conn_id(self) -> str:
         return str(self.conn_id or self.dataml_conn_id or config.conn_id())
@@ -177,7 +190,7 @@ class QualityCheckOperator(DataMLOperator, BaseSQLOperator):
         return Question(
             contract=Contract.from_text(said, source=named) if "\n" in said else Contract.from_file(said),
             references={name: ref_of(asset) for name, asset in (self.references or {}).items()},
-            data_timestamp=_timestamp(self.data_timestamp),
+            data_timestamp=moment(self.data_timestamp),
             variables=self.variables or {},
             timeout_s=self.timeout,
             on_fail=self.on_fail,
@@ -199,7 +212,9 @@ class QualityCheckOperator(DataMLOperator, BaseSQLOperator):
         if self.staged is None:
             branch = branch_of(context, self.branch)
             self._locate(ledger, dataset, branch)
-            return verify_version(**said, ref=_ref(dataset, self.version), question=question, branch=branch)
+            return verify_version(
+                **said, ref=ref_within(dataset, self.version), question=question, branch=branch
+            )
         staged = staged_for(dataset, self.staged)
         self._locate(ledger, dataset, staged.branch)
         return verify_part(
@@ -223,6 +238,7 @@ class QualityCheckOperator(DataMLOperator, BaseSQLOperator):
             asset = self.dataset.name
         else:
             asset = enter(ledger, relation, dsn=dsn, conn_id=self.conn_id, task_id=self.task_id)
+            self._asset = asset
         self.link(context, asset)
         with self._beside(ledger, dsn) as (warehouse, connection):
             return verify_table(
@@ -260,8 +276,10 @@ class QualityCheckOperator(DataMLOperator, BaseSQLOperator):
             return self._location
         return location_of(self.dataset) if self.dataset is not None else str(Relation.parse(str(self.table)))
 
-    def _tell(self, context: Context, body: Mapping[str, Any]) -> None:
-        """Leave the results for Airflow's OpenLineage provider, and the link at the report."""
+    def _keep(self, ledger: PostgresLedger, context: Context, body: Mapping[str, Any]) -> None:
+        """Leave the results for lineage and for listeners, and the link at the report."""
+        self.found(body)
+        self.tell(ledger, read=[body["version"]] if body.get("version") else [])
         name = lineage_name(self._readers_name(), DataMLHook(self._conn_id()).dsn())
         self.check_results = check_results(body, table=name.name)
         if "report_id" in body:
@@ -278,23 +296,3 @@ class QualityCheckOperator(DataMLOperator, BaseSQLOperator):
         version = ledger.versions.by_id(report.version_id)
         self.announce(context, self.dataset, version, branch=branch_of(context, self.branch), report=report)
         self.link(context, report.asset, report=report.report_id)
-
-
-def _ref(dataset: Asset, version: str | None) -> str:
-    if version is None:
-        return dataset.name
-    if VersionRef.parse(version).asset != dataset.name:
-        msg = f"version {version!r} is not one of {dataset.name!r}: write {dataset.name}@<number>."
-        raise SpecError(msg)
-    return version
-
-
-def _timestamp(text: str | None) -> datetime | None:
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as err:
-        msg = f"data_timestamp {text!r} is not an ISO time such as 2013-10-01T00:00:00+00:00."
-        raise SpecError(msg) from err
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

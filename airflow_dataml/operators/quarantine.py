@@ -16,6 +16,7 @@ from airflow_dataml.operators.base import (
     register,
     store_of,
 )
+from airflow_dataml.operators.facets import Declared
 from airflow_dataml.steps.ingest import Target
 from airflow_dataml.steps.replay import quarantined, stage_replay
 
@@ -67,6 +68,16 @@ class QuarantineReplayOperator(DataMLOperator):
         self.keys = keys
         self.partition_key = partition_key
         self.branch = branch
+
+    def declares(self) -> Declared:
+        """Return the dataset whose rows were set aside."""
+        return Declared(
+            kind="REPAIR",
+            inputs=[self.dataset],
+            subject=self.dataset,
+            sql=self.repair_sql,
+            hands_over=True,
+        )
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage the rows and return the staged part."""

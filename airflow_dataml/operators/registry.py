@@ -8,7 +8,8 @@ from airflow.sdk import AssetAlias
 
 from airflow_dataml import config
 from airflow_dataml.hooks.mlflow import MlflowHook
-from airflow_dataml.operators.base import DataMLOperator, event_facts
+from airflow_dataml.operators.base import DataMLOperator, event_facts, refuse_branch
+from airflow_dataml.operators.facets import Declared
 from airflow_dataml.steps.promote import drain_aliases, promote_model
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class ModelPromoteOperator(DataMLOperator):
     """Decide on an evaluation: the challenger becomes champion, or stays a shadow.
 
     Aliases, decision and audit move in one ledger transaction; MLflow's aliases follow through the
-    outbox. The model's asset has an event only when the champion changed.
+    outbox. The model's asset has an event only when the champion changed. Refused in a run on a branch.
 
     :param model: the model.
     :param evaluation: id of the evaluation report. Templated.
@@ -40,8 +41,13 @@ class ModelPromoteOperator(DataMLOperator):
         self.evaluation = evaluation
         self.mlflow_conn_id = mlflow_conn_id
 
+    def declares(self) -> Declared:
+        """Return the model, whose aliases may move."""
+        return Declared(kind="PROMOTION", outputs=[self.model], subject=self.model)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Decide, move the aliases and return the decision."""
+        refuse_branch(context, f"the champion of {self.model.name!r}")
         self.link(context, self.model.name)
         with self.ledger() as ledger:
             report = promote_model(
@@ -49,6 +55,17 @@ class ModelPromoteOperator(DataMLOperator):
                 identity=self.identity(context),
                 model=self.model.name,
                 evaluation=int(self.evaluation),
+            )
+            self.tell(
+                ledger,
+                wrote=[report.version_id] if report.version_id else [],
+                decision={
+                    "asset": self.model.name,
+                    "action": report.body["action"],
+                    "reasons": list(report.body["reasons"]),
+                    "version": report.body["version"],
+                    "report": report.report_id,
+                },
             )
             drain_aliases(
                 ledger=ledger, registry=MlflowHook(self.mlflow_conn_id or config.mlflow_conn_id()).registry()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
@@ -18,6 +19,8 @@ from airflow_dataml.operators.base import (
     register,
     store_of,
 )
+from airflow_dataml.operators.facets import Declared
+from airflow_dataml.operators.far import tables_of
 from airflow_dataml.steps.ingest import Target, stage_source
 
 if TYPE_CHECKING:
@@ -63,6 +66,10 @@ class StagingOperator(DataMLOperator):
         self.delete_flag = delete_flag
         self.partition_key = partition_key
         self.branch = branch
+
+    def declares(self) -> Declared:
+        """Return that rows come in, from where nobody says."""
+        return Declared(kind="INGESTION", subject=self.dataset, hands_over=True)
 
     def target(self, ledger: PostgresLedger, context: Context) -> Target:
         """Return what this task writes for.
@@ -125,6 +132,11 @@ class DatasetLoadOperator(StagingOperator):
         self.sql = sql
         self.columns = columns
 
+    def declares(self) -> Declared:
+        """Return the tables that the query names."""
+        tables = tables_of(self.conn_id, self.sql)
+        return Declared(kind="INGESTION", inputs=tables, subject=self.dataset, sql=self.sql, hands_over=True)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the query there, and return the staged part."""
         from airflow_dataml.hooks.rows import rows_of
@@ -132,7 +144,8 @@ class DatasetLoadOperator(StagingOperator):
         self.link(context, self.dataset.name)
         with rows_of(BaseHook.get_hook(self.conn_id), self.sql, columns=self.columns) as rows:
             origin = f"connection {self.conn_id!r}"
-            return self.stage(context, rows, origin=origin, sql=self.sql, columns=self.columns).to_dict()
+            staged = self.stage(context, rows, origin=origin, sql=self.sql, columns=self.columns)
+        return replace(staged, origins=tuple(one.name for one in tables_of(self.conn_id, self.sql))).to_dict()
 
 
 def arrow_source(value: Any) -> Arrow:

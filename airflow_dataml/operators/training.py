@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_dataml import config
+from airflow_dataml.core.facets import parameters
 from airflow_dataml.core.governance import Decision
 from airflow_dataml.core.training import TrainingSpec
 from airflow_dataml.core.windows import DataWindow, TrainingPlan
 from airflow_dataml.hooks.mlflow import MlflowHook
-from airflow_dataml.operators.base import DataMLOperator, authored, ref_of, register
+from airflow_dataml.operators.base import DataMLOperator, authored, branch_of, ref_of, refuse_branch, register
+from airflow_dataml.operators.facets import Declared
 from airflow_dataml.steps.train import Workshop, plan_training, train_model
 
 if TYPE_CHECKING:
@@ -21,12 +23,15 @@ if TYPE_CHECKING:
     from airflow.sdk import Asset
     from airflow.sdk.definitions.context import Context
 
+    from airflow_dataml.adapters.postgres.ledger import PostgresLedger
+    from airflow_dataml.core.datasets import Version
+
 
 class TrainingPlanOperator(DataMLOperator):
     """Pin the data of a training, or skip the run and say why.
 
-    Skips while there are too few batches for a first model, and when there is a champion and nothing
-    asked for another one.
+    Skips while there are too few batches for a first model, when there is a champion and nothing asked for
+    another one, and in a run on a branch: what would be trained there would be everybody's.
 
     :param model: the model, from ``model(...)``.
     :param dataset: the managed dataset it learns from; the current version is pinned.
@@ -53,9 +58,16 @@ class TrainingPlanOperator(DataMLOperator):
         self.target = target
         self.window = window
 
+    def declares(self) -> Declared:
+        """Return the dataset to learn from."""
+        return Declared(kind="TRAINING_PLAN", inputs=[self.dataset], subject=self.model)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the plan."""
         self.link(context, self.model.name)
+        if branch := branch_of(context, None):
+            msg = f"No training of {self.model.name!r} on branch {branch!r}: models have no branches. Merge it first."
+            raise AirflowSkipException(msg)
         window = authored(DataWindow, self.window)
         with self.ledger() as ledger:
             register(ledger, self.model)
@@ -67,6 +79,7 @@ class TrainingPlanOperator(DataMLOperator):
                 target=self.target,
                 window=window,
             )
+            self._tell_plan(ledger, plan)
         if isinstance(plan, Decision):
             msg = f"No training of {self.model.name!r}: {'; '.join(plan.reasons)}."
             raise AirflowSkipException(msg)
@@ -76,11 +89,20 @@ class TrainingPlanOperator(DataMLOperator):
         )  # fmt: skip
         return plan.to_dict()
 
+    def _tell_plan(self, ledger: PostgresLedger, plan: TrainingPlan | Decision) -> None:
+        decision = {"asset": self.model.name, "reasons": list(plan.reasons)}
+        if isinstance(plan, Decision):
+            self.tell(ledger, read=[ref_of(self.dataset)], decision=decision | {"action": plan.action})
+            return
+        subsets = {plan.dataset: {"partitions": plan.partitions}}
+        self.tell(ledger, read=[plan.version_id], subsets=subsets, decision=decision | {"action": "train"})
+
 
 class ModelTrainOperator(DataMLOperator):
     """Train a model version in a process of its own, tracked in MLflow and recorded in the ledger.
 
     A retry resumes from the last checkpoint into the same MLflow run; stopping the task stops the process.
+    Refused in a run on a branch, because models have no branches.
 
     :param model: the model.
     :param plan: what the plan task returned. Templated.
@@ -110,8 +132,13 @@ class ModelTrainOperator(DataMLOperator):
         self.mlflow_conn_id = mlflow_conn_id
         self._trainer: Any = None
 
+    def declares(self) -> Declared:
+        """Return the model; which data it learns from is in the plan."""
+        return Declared(kind="TRAINING", outputs=[self.model], subject=self.model)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Train, register, and return the version."""
+        refuse_branch(context, f"a version of {self.model.name!r}")
         from airflow_dataml.adapters.lightning import LightningTrainer
         from airflow_dataml.adapters.onnx import OnnxScorer
 
@@ -135,8 +162,23 @@ class ModelTrainOperator(DataMLOperator):
                 spec=spec,
                 workshop=workshop,
             )
+            self._tell_model(ledger, version, spec)
         self.link(context, version.asset, version=version.number)
         return {"version": version.ref, "run_id": version.facts["registry"]["run_id"]}
+
+    def _tell_model(self, ledger: PostgresLedger, version: Version, spec: TrainingSpec) -> None:
+        plan = TrainingPlan.from_dict(self.plan)
+        columns = [(f"inputs.{feature.name}", feature.name) for feature in spec.features]
+        columns += [("outputs.score", feature.name) for feature in spec.features]
+        self.tell(
+            ledger,
+            read=[plan.version_id],
+            wrote=[version],
+            subsets={plan.dataset: {"partitions": plan.partitions}},
+            rows={plan.dataset: int(version.facts["training"]["rows"])},
+            uses={plan.version_id: columns},
+            parameters=parameters(spec.model_dump(mode="json", exclude={"model", "features"})),
+        )
 
     def on_kill(self) -> None:
         """Stop the training process and the statement that runs in the database."""

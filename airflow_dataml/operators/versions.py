@@ -11,7 +11,9 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow_dataml.assets import facts_of
 from airflow_dataml.core.errors import SpecError
 from airflow_dataml.core.refs import Relation
+from airflow_dataml.naming import Names, ledger_database
 from airflow_dataml.operators.base import DataMLOperator, branch_of, place_for, register, store_of
+from airflow_dataml.operators.facets import Declared
 from airflow_dataml.steps.rollback import roll_back
 from airflow_dataml.steps.snapshot import Observed, take_snapshot
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Asset
     from airflow.sdk.definitions.context import Context
+
+    from airflow_dataml.steps.rollback import RolledBack
 
 
 class DatasetRollbackOperator(DataMLOperator):
@@ -45,6 +49,10 @@ class DatasetRollbackOperator(DataMLOperator):
         self.to = to
         self.branch = branch
 
+    def declares(self) -> Declared:
+        """Return the dataset."""
+        return Declared(kind="RESTORATION", outputs=[self.dataset], subject=self.dataset)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Roll back and return the version readers see."""
         self.link(context, self.dataset.name)
@@ -59,8 +67,13 @@ class DatasetRollbackOperator(DataMLOperator):
                 to=self.to,
                 reason=self.reason,
             )
+            self.tell(ledger, wrote=[found.version], change="OVERWRITE", decision=self._decision(found))
         self.announce(context, self.dataset, found.version, branch=branch)
         return found.to_dict()
+
+    def _decision(self, found: RolledBack) -> dict[str, Any]:
+        said = {"action": "roll_back", "reasons": [self.reason], "version": found.version.ref}
+        return said | {"asset": self.dataset.name}
 
 
 class DatasetSnapshotOperator(DataMLOperator):
@@ -108,6 +121,16 @@ class DatasetSnapshotOperator(DataMLOperator):
         self.sql = sql
         self.columns = columns
 
+    def declares(self) -> Declared:
+        """Return the table that is looked at."""
+        return Declared(kind="OBSERVATION", inputs=[self.dataset], subject=self.dataset, sql=self.sql)
+
+    def _names(self, declared: Declared) -> Names:
+        """The table's own database, which is not the ledger's where ``conn_id`` says so."""
+        if self.conn_id is None:
+            return super()._names(declared)
+        return Names(ledger_database(self.conn_id))
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Observe and return the version the table is."""
         from airflow_dataml.adapters.postgres.observing import PostgresTableObserver
@@ -130,6 +153,7 @@ class DatasetSnapshotOperator(DataMLOperator):
                     always=self.always,
                 ),
             )
+            self.tell(ledger, read=[found.version])
         self.announce(context, self.dataset, found.version)
         if not found.new and self.skip_unchanged:
             msg = f"{table} is what {found.version.ref} says; there is no new version."

@@ -9,6 +9,7 @@ import pytest
 
 from airflow_dataml.core.datasets import Column
 from airflow_dataml.core.errors import SpecError
+from airflow_dataml.core.layout import Layout
 from airflow_dataml.operators.staging import arrow_source
 from airflow_dataml.steps.ingest import Target, stage_parquet, stage_source
 from tests.support import declare, identity, publish
@@ -99,6 +100,26 @@ def test_a_parquet_file_is_staged_by_the_columns_of_the_contract(
     )
     part = ledger.versions.part(staged.part_id)
     assert (part.rows, part.columns) == (3, COLUMNS)
+
+
+def test_a_declared_column_that_a_parquet_file_leaves_out_is_of_its_declared_type(
+    ledger: PostgresLedger, tmp_path: Path
+) -> None:
+    declare(ledger)
+    pq.write_table(TABLE.select(["km", "id", "kind"]), tmp_path / "batch.parquet")
+    declared = (*COLUMNS, Column("seats", "bigint"), Column("fare", "numeric(8,2)"))
+    staged = stage_parquet(
+        ledger=ledger,
+        store=ledger.store,
+        identity=identity("stage"),
+        target=Target("rides", "append", layout=Layout(defaults={"seats": "1", "fare": "2.5"})),
+        path=tmp_path / "batch.parquet",
+        columns=declared,
+    )
+    part = ledger.versions.part(staged.part_id)
+    assert part.columns == declared
+    found = ledger.connection.rows(f"SELECT DISTINCT seats, fare::text FROM {part.relation.quoted}")
+    assert found == [{"seats": 1, "fare": "2.50"}]
 
 
 @pytest.mark.parametrize("content", [None, b"not parquet"], ids=["missing", "no parquet"])
