@@ -23,8 +23,11 @@ def get_provider_info() -> dict[str, object]:
         "operators": _modules(
             "operators",
             "branches",
+            "catalog",
             "datasets",
+            "diffs",
             "evaluation",
+            "lineage",
             "maintenance",
             "monitoring",
             "quality",
@@ -36,8 +39,8 @@ def get_provider_info() -> dict[str, object]:
             "versions",
         ),
         "sensors": _modules("sensors", "datasets", "overdue"),
-        "triggers": _modules("triggers", "datasets", "overdue"),
-        "hooks": _modules("hooks", "ledger", "mlflow"),
+        "triggers": _modules("triggers", "datasets", "drain", "overdue"),
+        "hooks": _modules("hooks", "ledger", "lineage", "mlflow"),
         "notifications": [f"{_PACKAGE}.notifications.incidents.IncidentNotifier"],
         "extra-links": [f"{_PACKAGE}.links.LedgerLink"],
         "task-decorators": [
@@ -130,6 +133,19 @@ def _options() -> dict[str, object]:
             "the end of each such task.",
             kind="boolean",
             default="True",
+        ),
+        "lineage_backends": _option(
+            "Where lineage events go besides the ledger: a JSON object of names and transports of the OpenLineage "
+            "client. A transport's conn_id names the connection that says where it is and how to sign in.",
+            default="",
+            example='{"marquez": {"type": "http", "url": "http://marquez:5000"}}',
+        )
+        | {"sensitive": True},
+        "spool_dir": _option(
+            "Folder of this host where lineage events wait while the ledger does not answer; "
+            "{AIRFLOW_HOME}/dataml/spool when empty.",
+            default="",
+            example="/var/lib/airflow/dataml-spool",
         ),
         "ui": _option("Whether the DataML page and its API are mounted.", kind="boolean", default="True"),
     }

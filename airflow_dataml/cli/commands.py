@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from airflow_dataml.cli import administration, adoption, catalog, diffing, evidence, maintenance
 from airflow_dataml.cli.branching import BRANCH
+from airflow_dataml.cli.catalog_commands import CATALOG
+from airflow_dataml.cli.column_lineage import SQL
 from airflow_dataml.cli.contract_commands import CONTRACT
 from airflow_dataml.cli.delta import DELTA
+from airflow_dataml.cli.drain import DELIVERY, DRAIN
+from airflow_dataml.cli.lineage import LINEAGE
 from airflow_dataml.cli.quarantine import QUARANTINE
 from airflow_dataml.cli.spec import Argument, Command, Group, positive
 
@@ -84,6 +88,7 @@ COMMANDS: tuple[Command | Group, ...] = (
     Command(
         "status", "Say which version the ledger has and how much is in it", administration.status, check=False
     ),
+    CATALOG,
     _assets("dataset", "datasets", "NAME[@N]"),
     _assets("model", "models", "NAME[@N|@ALIAS]"),
     CONTRACT,
@@ -91,19 +96,7 @@ COMMANDS: tuple[Command | Group, ...] = (
     QUARANTINE,
     maintenance.GC,
     DELTA,
-    Command(
-        "lineage",
-        "Walk from a version to what it was made from, or to what was made from it",
-        evidence.lineage,
-        (
-            _ref("ASSET[@N]"),
-            Argument(("--upstream",), {"action": "store_true", "help": "What it was made from (default)"}),
-            Argument(("--downstream",), {"action": "store_true", "help": "What was made from it"}),
-            Argument(
-                ("--depth",), {"type": positive, "default": 20, "metavar": "N", "help": "Steps at most"}
-            ),
-        ),
-    ),
+    LINEAGE,
     Command(
         "report",
         "Print the reports of a version, newest first",
@@ -133,12 +126,9 @@ COMMANDS: tuple[Command | Group, ...] = (
             ),
         ),
     ),
-    Command(
-        "drain",
-        "Carry the aliases that changed to MLflow; starts Airflow to find the connection",
-        administration.drain,
-        (_MLFLOW,),
-    ),
+    SQL,
+    DRAIN,
+    DELIVERY,
     Group(
         "audit",
         "Look at the audit chain",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_dataml.core.branches import Branch
+    from airflow_dataml.core.column_lineage import ColumnMaps
     from airflow_dataml.core.datasets import Column, Fingerprint, Part, Version
     from airflow_dataml.core.governance import Incident, Report
     from airflow_dataml.core.lineage import Direction, Edge, Graph
@@ -432,6 +433,10 @@ class Ledger(Protocol):
     @property
     def lineage(self) -> Lineage:
         """The graph."""
+
+    @property
+    def columns(self) -> ColumnMaps:
+        """Which columns went into which."""
 
     @property
     def incidents(self) -> Incidents:

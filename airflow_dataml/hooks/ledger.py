@@ -10,6 +10,8 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow_dataml.core.errors import ConnectionSpecError, DataMLError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_dataml.adapters.postgres.ledger import PostgresLedger
 
 
@@ -60,6 +62,19 @@ class DataMLHook(BaseHook):
         from airflow_dataml.adapters.postgres.ledger import PostgresLedger
 
         return PostgresLedger.connect(self.dsn())
+
+    def explain(self, ref: str, keys: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the story of one prediction, of a batch of them, or of a version of a model, as plain JSON.
+
+        :param ref: a model or a dataset of predictions, with the version wanted or else the current one.
+        :param keys: columns and values that name one prediction; costs a scan of that version.
+        """
+        from airflow_dataml.adapters.postgres.graph_names import NameGraph
+        from airflow_dataml.steps.lineage_explain import explain
+
+        with self.ledger() as ledger:
+            decisions = NameGraph(ledger.connection).decisions
+            return explain(ledger=ledger, warehouse=ledger.warehouse, decisions=decisions, ref=ref, keys=keys)
 
     def get_conn(self) -> PostgresLedger:
         """Open the ledger; Airflow's name for it."""

@@ -17,7 +17,7 @@ import airflow_dataml
 ROOT = Path(airflow_dataml.__file__).parents[1]
 HEAVY = (
     "torch", "lightning", "pytorch_lightning", "mlflow", "soda_core", "soda_postgres", "openlineage", "pandas",
-    "numpy", "pyarrow", "scipy", "onnx", "onnxruntime", "fastapi",
+    "numpy", "pyarrow", "scipy", "onnx", "onnxruntime", "fastapi", "sqlglot",
 )  # fmt: skip
 KINDS = (
     "operators",
@@ -92,6 +92,7 @@ def test_the_plugin_loads_nothing_heavy_into_a_task():
     assert sorted(name for name in ours if name.startswith("airflow_dataml.")) == [
         "airflow_dataml.listeners",
         "airflow_dataml.listeners.catalog",
+        "airflow_dataml.listeners.lineage",
         "airflow_dataml.plugins",
         "airflow_dataml.plugins.plugin",
     ]

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Self
 from airflow_dataml.adapters.postgres import migrate
 from airflow_dataml.adapters.postgres.branches import PostgresBranches
 from airflow_dataml.adapters.postgres.catalog import PostgresAssets
+from airflow_dataml.adapters.postgres.catalog_curation import PostgresCuration
+from airflow_dataml.adapters.postgres.catalog_registration import PostgresCatalog
+from airflow_dataml.adapters.postgres.column_maps import PostgresColumnMaps
 from airflow_dataml.adapters.postgres.connection import Connection
+from airflow_dataml.adapters.postgres.delivery import PostgresDelivery
+from airflow_dataml.adapters.postgres.events import PostgresEvents
 from airflow_dataml.adapters.postgres.evidence import PostgresAudit, PostgresIncidents, PostgresReports
 from airflow_dataml.adapters.postgres.graph import PostgresLineage
 from airflow_dataml.adapters.postgres.history import PostgresHistory
@@ -41,11 +46,16 @@ class PostgresLedger:
             self._check()
         self.runs = PostgresRuns(connection)
         self.assets = PostgresAssets(connection)
+        self.catalog = PostgresCatalog(connection)
+        self.curation = PostgresCuration(connection)
         self.versions = PostgresVersions(connection)
         self.branches = PostgresBranches(connection)
         self.retention = PostgresRetention(connection)
         self.reports = PostgresReports(connection)
         self.lineage = PostgresLineage(connection)
+        self.columns = PostgresColumnMaps(connection)
+        self.events = PostgresEvents(connection)
+        self.delivery = PostgresDelivery(connection)
         self.incidents = PostgresIncidents(connection)
         self.audit = PostgresAudit(connection)
         self.outbox = PostgresOutbox(connection)

@@ -36,10 +36,12 @@ GRANT DELETE ON dataml.alias, dataml.part_state, dataml.segment_state TO {writer
 -- only for branches, which are schemas: GRANT CREATE ON DATABASE ... TO {writer};
 GRANT CREATE ON SCHEMA public TO {writer};  -- and on every other schema datasets are published in
 REVOKE UPDATE ON dataml.audit, dataml.report, dataml.version, dataml.version_part FROM {writer};
--- approver: acknowledges and resolves incidents
+-- approver: acknowledges, assigns and resolves incidents, and lets dead letters be sent again
 GRANT USAGE ON SCHEMA dataml TO {approver};
 GRANT SELECT ON ALL TABLES IN SCHEMA dataml TO {approver};
-GRANT UPDATE (state, resolved_at, resolution) ON dataml.incident TO {approver};
+GRANT UPDATE (state, resolved_at, resolution, assignee) ON dataml.incident TO {approver};
+GRANT UPDATE (state, attempts, next_at) ON dataml.lineage_delivery TO {approver};
+GRANT UPDATE (retry_at) ON dataml.lineage_backend TO {approver};
 GRANT INSERT ON dataml.audit TO {approver};
 """
 
