@@ -45,7 +45,7 @@ def rows_of(source: Source) -> tuple[tuple[Column, ...], list[Row]]:
         )
     elif isinstance(source, Arrow):
         batches = source.reader.to_batches() if hasattr(source.reader, "to_batches") else source.reader
-        found = ([row[c.name] for c in columns] for batch in batches for row in batch.to_pylist())
+        found = ([row.get(c.name) for c in columns] for batch in batches for row in batch.to_pylist())
     else:
         found = (row for batch in source.batches for row in batch)
     return columns, [tuple(value_of(c, v) for c, v in zip(columns, row, strict=True)) for row in found]

@@ -75,7 +75,8 @@ def _show(ledger: PostgresLedger, args: argparse.Namespace, kinds: tuple[str, ..
     # An observed asset keeps the name it has in Airflow, which need not read as a reference of ours.
     asset = reading.asset(args.ref) or ledger.assets.get(VersionRef.parse(args.ref).asset)
     _refuse_other_kind(asset, kinds)
-    if not asset["versions"]:
+    only_on_branches = asset.get("version", 0) is None
+    if not asset["versions"] or only_on_branches:
         return Output({"asset": asset, "version": None}, fields(_asset_fields(asset)))
     version = ledger.versions.find(args.ref)
     parts = ledger.versions.manifest(version.version_id)

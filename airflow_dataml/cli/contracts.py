@@ -18,8 +18,9 @@ _SEVERITY = ("additive", "compatible", "breaking")
 
 def init(ledger: PostgresLedger, args: argparse.Namespace) -> Output:
     """Draft a first contract from the columns and the profile of a version."""
-    from airflow_dataml.cli.samples import dataset_name, profile_of
+    from airflow_dataml.cli.samples import dataset_name
     from airflow_dataml.core.contract_draft import draft_contract
+    from airflow_dataml.core.profile_view import version_profile
 
     version = ledger.versions.find(args.ref)
     if version.kind == "model":
@@ -29,7 +30,7 @@ def init(ledger: PostgresLedger, args: argparse.Namespace) -> Output:
     text = draft_contract(
         dataset=dataset_name(ledger, version),
         columns=columns,
-        profile=profile_of(columns, ledger.versions.manifest(version.version_id)),
+        profile=version_profile(columns, ledger.versions.manifest(version.version_id)),
         keys=args.key or (),
         seen_in=version.ref,
     )

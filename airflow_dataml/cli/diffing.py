@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import argparse
 
     from airflow_dataml.adapters.postgres.ledger import PostgresLedger
+    from airflow_dataml.core.diffs import VersionDiff
 
 
 def diff(ledger: PostgresLedger, args: argparse.Namespace) -> Output:
@@ -19,17 +20,36 @@ def diff(ledger: PostgresLedger, args: argparse.Namespace) -> Output:
     from airflow_dataml.core.diff_text import to_markdown, to_text
     from airflow_dataml.steps.diff import diff_versions
 
+    name = args.new.partition("@")[0]
     found = diff_versions(
         ledger=ledger,
-        store=store_of_dataset(ledger, args.new.partition("@")[0]),
+        store=store_of_dataset(ledger, name),
         old=args.old,
         new=args.new,
         keys=() if args.no_key else args.key,
         samples=args.samples,
         mask=args.mask or (),
     )
+    kept = _kept(ledger, found, name) if args.keep else None
     text = to_markdown(found) if args.markdown else to_text(found)
-    return Output(found.to_dict(), text, OK if found.same or not args.exit_code else FAILED)
+    data = found.to_dict()
+    if kept is not None:
+        data["report"] = kept
+        text += f"\n\nKept as report {kept}."
+    return Output(data, text, OK if found.same or not args.exit_code else FAILED)
+
+
+def _kept(ledger: PostgresLedger, found: VersionDiff, name: str) -> int:
+    """Keep a diff without the values that a contract masks; returns the report's id."""
+    from airflow_dataml.adapters.postgres.reading_datasets import DatasetReading
+    from airflow_dataml.core.diffs import masked
+    from airflow_dataml.core.runs import digest_of
+    from airflow_dataml.steps.diff import record_diff
+
+    hidden = DatasetReading(ledger.connection).masked(name)
+    digest = digest_of(old=found.old.ref, new=found.new.ref)
+    run = ledger.runs.begin(cli_identity("diff"), input_digest=digest)
+    return record_diff(ledger=ledger, run=run, found=masked(found, {*found.masked, *hidden})).report_id
 
 
 def rollback(ledger: PostgresLedger, args: argparse.Namespace) -> Output:
@@ -80,6 +100,10 @@ COMMANDS = (
                 {"action": "append", "metavar": "COLUMN", "help": "Hide the values of a column; repeat for more"},
             ),
             Argument(("--markdown",), {"action": "store_true", "help": "Print Markdown, for a pull request"}),
+            Argument(
+                ("--keep",),
+                {"action": "store_true", "help": "Keep it as a report, samples too but for what contracts mask"},
+            ),
             Argument(("--exit-code",), {"action": "store_true", "help": "Exit with 1 when anything differs"}),
         ),
     ),

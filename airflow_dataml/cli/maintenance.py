@@ -7,7 +7,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.cli.identity import cli_identity
-from airflow_dataml.cli.spec import Argument, Command, Output
+from airflow_dataml.cli.spec import FAILED, OK, Argument, Command, Output
 from airflow_dataml.cli.tables import size, table
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from airflow_dataml.adapters.postgres.ledger import PostgresLedger
     from airflow_dataml.core.retention import RetentionPlan
+    from airflow_dataml.steps.retain import Sweep
 
 _PAGE = 500
 _DRY_RUN = Argument(("--dry-run",), {"action": "store_true", "help": "Print the plan and touch nothing"})
@@ -71,7 +72,7 @@ def gc(ledger: PostgresLedger, args: argparse.Namespace) -> Output:
     """Give rows back that no version needs, and what killed tasks left behind."""
     from airflow_dataml.cli.places import store_of_dataset
     from airflow_dataml.core.retention import RetentionPolicy
-    from airflow_dataml.steps.retain import collect, retention_of, sweep
+    from airflow_dataml.steps.retain import collect, retention_of
 
     policy = RetentionPolicy(
         keep_last=args.keep_last, keep_days=args.keep_days, abandon_hours=args.abandon_hours
@@ -85,8 +86,13 @@ def gc(ledger: PostgresLedger, args: argparse.Namespace) -> Output:
             store = store_of_dataset(ledger, name)
             identity = cli_identity(f"gc.{name}")
             plans.append(collect(ledger=ledger, store=store, identity=identity, asset=name, policy=policy))
-    swept = sweep(ledger=ledger, store=ledger.store, identity=cli_identity("sweep"), dry_run=args.dry_run)
-    data = {"plans": [p.to_dict() for p in plans], "strays": swept.to_dict(), "dry_run": args.dry_run}
+    swept, unswept, code = _swept(ledger, dry_run=args.dry_run)
+    data = {
+        "plans": [p.to_dict() for p in plans],
+        "strays": swept.to_dict(),
+        "unswept": unswept,
+        "dry_run": args.dry_run,
+    }
     lines = [
         [p.asset, len(p.kept), len(p.collected), len(p.parts), len(p.abandoned), size(p.bytes_freed)]
         for p in plans
@@ -94,7 +100,31 @@ def gc(ledger: PostgresLedger, args: argparse.Namespace) -> Output:
     text = table(("dataset", "kept", "collected", "parts", "abandoned", "freed"), lines, empty="No dataset.")
     strays = "".join(f"\n- {name} ({size(count)})" for name, count in swept.strays.items())
     verb = "Would sweep" if args.dry_run else "Swept"
-    return Output(data, text + (f"\n\n{verb} {len(swept.strays)} strays:{strays}" if strays else ""))
+    if strays:
+        text += f"\n\n{verb} {len(swept.strays)} strays:{strays}"
+    for name, why in unswept.items():
+        text += f"\n\nStrays of {name} were not looked for: {why}"
+    return Output(data, text, code)
+
+
+def _swept(ledger: PostgresLedger, *, dry_run: bool) -> tuple[Sweep, dict[str, str], int]:
+    """Sweep every store; returns what lay there, why a store was not looked at, and the exit code."""
+    from airflow_dataml.adapters.delta import delta_store
+    from airflow_dataml.core.errors import DataMLError, MissingExtraError
+    from airflow_dataml.steps.retain import Sweep, sweep
+
+    found: dict[str, int] = {}
+    unswept: dict[str, str] = {}
+    code = OK
+    for store in (ledger.store, delta_store(ledger)):
+        identity = cli_identity(f"sweep.{store.name}")
+        try:
+            found |= sweep(ledger=ledger, store=store, identity=identity, dry_run=dry_run).strays
+        except DataMLError as err:
+            # What was collected stays so, whichever other system is away; without the extra nobody expects more.
+            unswept[store.name] = str(err)
+            code = code if isinstance(err, MissingExtraError) else FAILED
+    return Sweep(found), unswept, code
 
 
 def compact(ledger: PostgresLedger, args: argparse.Namespace) -> Output:

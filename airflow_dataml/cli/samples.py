@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.contract import DATA_SOURCE
 from airflow_dataml.core.errors import SpecError, VersionNotFoundError
-from airflow_dataml.core.profiles import merge_profiles
 from airflow_dataml.core.refs import Relation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from airflow_dataml.adapters.postgres.ledger import PostgresLedger
-    from airflow_dataml.core.datasets import Column, Part, Version
+    from airflow_dataml.core.datasets import Version
 
 SAMPLE = Relation("pg_temp", "dataml_contract_sample")
 VERSION = Relation("pg_temp", "dataml_contract_version")
@@ -33,28 +32,6 @@ def dataset_name(ledger: PostgresLedger, version: Version) -> str:
     table = version.facts.get("table")
     relation = Relation.parse(table) if isinstance(table, str) else Relation("public", version.asset)
     return "/".join([DATA_SOURCE, str(database), relation.schema, relation.name])
-
-
-def profile_of(columns: Sequence[Column], parts: Sequence[Part]) -> dict[str, Any]:
-    """Return the profile of a version; of a column that some part has no profile of, nothing is known.
-
-    A part without a column reads as nulls there, because it was written before the column came.
-    """
-    rows = sum(part.rows for part in parts)
-    profiled = [part for part in parts if part.rows]
-    merged: dict[str, Any] = {"rows": rows, "columns": {}}
-    for column in columns:
-        having = [part for part in profiled if column.name in {c.name for c in part.columns}]
-        seen = [p.profile for p in having if column.name in (p.profile.get("columns") or {})]
-        if seen and len(seen) == len(having):
-            alone = [
-                {"rows": profile["rows"], "columns": {column.name: profile["columns"][column.name]}}
-                for profile in seen
-            ]
-            found = merge_profiles(alone)["columns"][column.name]
-            found["nulls"] += rows - sum(part.rows for part in having)
-            merged["columns"][column.name] = found
-    return merged
 
 
 @contextmanager

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.datasets import Column
-from airflow_dataml.core.errors import SpecError
-from airflow_dataml.core.profiles import counted, covered, merge_profiles
+from airflow_dataml.core.profiles import counted, covered
 from airflow_dataml.core.schemas import normal_type, widens
 from airflow_dataml.core.statistics import count_into, equal_share_bins, psi
 
@@ -130,29 +129,18 @@ def _common_type(old: str, new: str) -> str:
     return "text"
 
 
-def profile_of(profiles: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Merge the profiles of a version's parts; ``None`` where one is missing or on another grid."""
-    if not profiles or not all("columns" in p and "rows" in p for p in profiles):
-        return None
-    try:
-        return merge_profiles(profiles)
-    except (SpecError, KeyError):
-        # Parts from before a column's grid or sketch was kept; the rest of the diff does without.
-        return None
-
-
 def distribution_deltas(
-    old: Mapping[str, Any] | None, new: Mapping[str, Any] | None, *, columns: Sequence[str]
+    old: Mapping[str, Any], new: Mapping[str, Any], *, columns: Sequence[str]
 ) -> tuple[DistributionDelta, ...]:
     """Compare two profiles column by column.
+
+    :param columns: those to compare; one that a profile does not have is taken for one its version lacks.
 
     >>> one = {"rows": 2, "columns": {"c": {"nulls": 0, "distinct": 1, "values": [["a", 2]], "other": 0}}}
     >>> two = {"rows": 2, "columns": {"c": {"nulls": 1, "distinct": 1, "values": [["a", 1]], "other": 0}}}
     >>> distribution_deltas(one, two, columns=["c"])[0].new
     ColumnStatistics(nulls=1, distinct=1, mean=None, std=None, min=None, max=None)
     """
-    if old is None or new is None:
-        return ()
     deltas = []
     for name in columns:
         before, after = old["columns"].get(name), new["columns"].get(name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from datetime import datetime
 
-ReportKind = Literal["check", "profile", "evaluation", "monitor", "decision", "training"]
+ReportKind = Literal["check", "profile", "evaluation", "monitor", "decision", "training", "diff", "overdue"]
 IncidentKind = Literal["data", "drift", "decay"]
 
 

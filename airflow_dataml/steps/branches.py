@@ -165,7 +165,11 @@ def merge_branch(
 
 
 def drop_branch(*, ledger: Ledger, store: DatasetStore, identity: RunIdentity, name: str) -> Branch:
-    """Close a branch; its versions stay in the ledger until retention collects their rows."""
+    """Close a branch; its versions stay in the ledger until retention collects their rows.
+
+    :raises BranchNotFoundError: there is no such open branch.
+    """
+    ledger.branches.schema_of(name)
     run = ledger.runs.begin(identity, input_digest=digest_of(branch=name, drop=True))
     with ledger.transaction():
         branch = _held(ledger, name)

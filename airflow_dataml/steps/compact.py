@@ -12,12 +12,14 @@ from airflow_dataml.core.retention import plan_compaction
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.stores import Change
 from airflow_dataml.steps.publish import grids_of, switch
+from airflow_dataml.steps.read import reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_dataml.core.datasets import Part, Version
     from airflow_dataml.core.ports import Ledger
+    from airflow_dataml.core.refs import FactKey
     from airflow_dataml.core.retention import CompactionPolicy
     from airflow_dataml.core.runs import RunIdentity, TaskRun
     from airflow_dataml.core.stores import DatasetStore, Place
@@ -39,7 +41,8 @@ def compact(
 
     :returns: the new version, or the one there is when nothing is worth the while.
     :raises VersionNotFoundError: readers of the place see nothing yet, or nothing any more.
-    :raises StaleVersionError: a batch replaced one of the parts meanwhile; the next run sees the new state.
+    :raises StaleVersionError: a batch replaced one of the parts meanwhile, or retention took it; the next run
+        sees the new state.
     :raises GateError: a part would have come out with other content; nothing was changed.
     """
     branch = None if place.alias == CURRENT else place.alias
@@ -58,10 +61,14 @@ def compact(
         ledger.runs.finish(run)
         return done or parent
     columns = ledger.versions.columns(parent.version_id)
+    if any(part is not None and part.state != "live" for part in _earlier(ledger, run, place, groups)):
+        # Retention gave up what an earlier try wrote.
+        run = ledger.runs.renew(run)
     made = [_write(ledger, store, run, place, group, parent) for group in groups]
     with ledger.transaction():
         ledger.assets.lock(place.asset)
         head = ledger.versions.head(place.asset, branch=branch) or parent
+        _require_live(ledger, made)
         parts = _substituted(ledger.versions.manifest(head.version_id), made)
         version = switch(
             ledger,
@@ -82,15 +89,32 @@ def compact(
     return version
 
 
+def _earlier(
+    ledger: Ledger, run: TaskRun, place: Place, groups: Sequence[Sequence[Part]]
+) -> list[Part | None]:
+    return [ledger.versions.part_of(_fact(run, place, group)) for group in groups]
+
+
+def _fact(run: TaskRun, place: Place, group: Sequence[Part]) -> FactKey:
+    return run.fact(place.asset).of(f"compact{group[0].part_id}")
+
+
+def _require_live(ledger: Ledger, made: Sequence[Part]) -> None:
+    """Refuse parts that retention gave up between being written and published."""
+    if gone := [p.part_id for p in made if ledger.versions.part(p.part_id).state != "live"]:
+        msg = f"parts {gone}, which were to replace smaller ones, were collected before they were published: run it again."
+        raise StaleVersionError(msg)
+
+
 def _write(
     ledger: Ledger, store: DatasetStore, run: TaskRun, place: Place, group: Sequence[Part], parent: Version
 ) -> Part:
-    fact = run.fact(place.asset).of(f"compact{group[0].part_id}")
+    fact = _fact(run, place, group)
     found = ledger.versions.part_of(fact)
     if found is not None:
         return found
     log.info("Writing %d parts of %s as one", len(group), parent.ref)
-    with ledger.transaction():
+    with reading(ledger, [parent]), ledger.transaction():
         new = store.compact(
             fact=fact,
             place=place,

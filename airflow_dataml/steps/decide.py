@@ -25,11 +25,14 @@ def decide_after_monitor(
     """Apply a retrain policy to a monitor report and keep the decision.
 
     :param monitor: id of the monitor report.
-    :raises SpecError: the report is of another kind.
+    :raises SpecError: the report is of another kind, or about a branch.
     """
     evidence = ledger.reports.get(monitor)
     if evidence.kind != "monitor":
         msg = f"report {monitor} is a {evidence.kind!r} report; a retrain decision needs a monitor report."
+        raise SpecError(msg)
+    if branch := evidence.body.get("branch"):
+        msg = f"report {monitor} is about branch {branch!r}, and models have no branches: decide on what everybody reads."
         raise SpecError(msg)
     run = ledger.runs.begin(
         identity, input_digest=digest_of(monitor=monitor, policy=policy.model_dump(mode="json"))

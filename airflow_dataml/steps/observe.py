@@ -58,6 +58,7 @@ def observe_batch(
     key_columns: Sequence[str],
     partition_key: str,
     policy: MonitorPolicy,
+    branch: str | None = None,
 ) -> Report:
     """Look at one batch for drift of inputs and predictions and for decay; open an incident on an alarm.
 
@@ -65,14 +66,17 @@ def observe_batch(
     predictions with its scores there, realised loss with its loss on the holdout at release.
 
     :param key_columns: columns that join predictions to the labels.
+    :param branch: look at what was scored there. Nobody else reads it, so the report is one on its predictions,
+        not on the model, and opens no incident.
     :raises NotFoundError: the batch has not been scored.
     """
-    window = _window(ledger, predictions, partition_key)
+    window = _window(ledger, predictions, partition_key, branch)
+    subject = model if branch is None else window.predictions.asset
     run = ledger.runs.begin(
         identity,
         input_digest=digest_of(predictions=window.part.part_id, policy=policy.model_dump(mode="json")),
     )
-    report = ledger.reports.of_fact(run.fact(model), "monitor")
+    report = ledger.reports.of_fact(run.fact(subject), "monitor")
     if report is not None:
         log.info("An earlier try observed this batch (report %d); kept", report.report_id)
         return report
@@ -94,12 +98,12 @@ def observe_batch(
         "performance": {"released": released, "now": now.to_dict() if now else None},
         "findings": findings,
         "feed_broken": _broken_feeds(ledger, window),
-    }
-    return _record(ledger, run, model, window, body, policy)
+    } | ({"branch": branch} if branch else {})
+    return _record(ledger, run, subject, window, body, policy)
 
 
-def _window(ledger: Ledger, predictions: str, partition_key: str) -> Window:
-    current = ledger.versions.find(predictions)
+def _window(ledger: Ledger, predictions: str, partition_key: str, branch: str | None) -> Window:
+    current = ledger.versions.find(predictions, branch=branch)
     manifest = ledger.versions.manifest(current.version_id)
     part = next((p for p in manifest if p.partition_key == partition_key), None)
     if part is None:
@@ -220,27 +224,27 @@ def _verdict(body: dict[str, Any], policy: MonitorPolicy) -> str:
 
 
 def _record(
-    ledger: Ledger, run: TaskRun, model: str, window: Window, body: dict[str, Any], policy: MonitorPolicy
+    ledger: Ledger, run: TaskRun, subject: str, window: Window, body: dict[str, Any], policy: MonitorPolicy
 ) -> Report:
     verdict = _verdict(body, policy)
     found = [text for texts in body["findings"].values() for text in texts]
     with ledger.transaction():
         report = ledger.reports.add(
             run=run,
-            fact=run.fact(model),
+            fact=run.fact(subject),
             kind="monitor",
             verdict=verdict,
             body=body | {"summary": "; ".join(found) or "no drift and no decay beyond the tolerances"},
-            version_id=window.champion.version_id,
+            version_id=(window.predictions if "branch" in body else window.champion).version_id,
         )
         node = report_node(report.report_id)
         sources = (window.predictions, window.features, window.champion)
         ledger.lineage.add((Edge(version_node(v.version_id), node, "monitored") for v in sources), run=run)
-        if found:
+        if found and "branch" not in body:
             kind = "decay" if body["findings"]["decay"] else "drift"
             severity = "high" if kind == "decay" else "medium" if verdict == "fail" else "low"
             ledger.incidents.open(
-                asset=model,
+                asset=subject,
                 kind=kind,
                 severity=severity,
                 title=f"{window.champion.ref} on batch {body['partition_key']}: {found[0]}",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataml.core.errors import VersionNotFoundError
+from airflow_dataml.core.errors import ConflictError, DataMLError, StaleVersionError, VersionNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from airflow_dataml.core.datasets import Column, Part, Version
     from airflow_dataml.core.ports import Ledger
@@ -39,3 +40,25 @@ def require_rows(version: Version, parts: Sequence[Part]) -> None:
         why = "its rows were never kept" if not parts else f"its rows were {' and '.join(gone)}"
         msg = f"{version.ref} is known, and {why}: choose a newer version, or pin the next one you mean to keep."
         raise VersionNotFoundError(msg)
+
+
+@contextmanager
+def reading(ledger: Ledger, versions: Iterable[Version]) -> Iterator[None]:
+    """Read rows of some versions; what fails because retention took them meanwhile is said so.
+
+    Nothing locks a version against retention, so that collecting never waits for a long read. Goes around the
+    transaction: its failure is judged by what the ledger says afterwards.
+
+    :raises StaleVersionError: rows of a version went while they were being read.
+    """
+    try:
+        yield
+    except ConflictError:
+        raise
+    except DataMLError as err:
+        for version in versions:
+            parts = ledger.versions.manifest(version.version_id, profiles=False)
+            if gone := [p.part_id for p in parts if p.state != "live"]:
+                msg = f"parts {gone} of {version.ref} were collected while they were being read, and nothing was written: run the task again, on what is current by then."
+                raise StaleVersionError(msg) from err
+        raise

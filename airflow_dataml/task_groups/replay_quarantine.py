@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import TaskGroup
 
-from airflow_dataml.operators.datasets import DatasetPublishOperator
-from airflow_dataml.operators.quality import QualityCheckOperator
 from airflow_dataml.operators.quarantine import QuarantineReplayOperator
+from airflow_dataml.task_groups.audit_publish import audit_publish
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Asset
 
+    from airflow_dataml.operators.engines import EngineName
     from airflow_dataml.steps.verify import Scope
 
 
@@ -27,6 +27,7 @@ def replay_quarantine(
     mode: Literal["append", "merge"] = "append",
     keys: Sequence[str] = (),
     scope: Scope = "result",
+    engine: EngineName = "auto",
     references: Mapping[str, Asset | str] | None = None,
     data_timestamp: str | None = None,
     group_id: str | None = None,
@@ -38,7 +39,7 @@ def replay_quarantine(
     :param contract: the Soda contract file they broke, or a newer one.
     :param quarantine: as for ``QuarantineReplayOperator``; so too ``repair_sql``, ``mode`` and ``keys``.
     :param scope: what the contract is run on: ``result`` or ``batch``.
-    :param references: as for ``QualityCheckOperator``; so too ``data_timestamp``.
+    :param engine: as for ``QualityCheckOperator``; so too ``references`` and ``data_timestamp``.
     :param group_id: ``replay_`` and the dataset's name unless given.
     :param task_arguments: passed to all three tasks, such as ``retries`` or ``dataml_conn_id``.
     """
@@ -52,18 +53,14 @@ def replay_quarantine(
             keys=keys,
             **task_arguments,
         )
-        check = QualityCheckOperator(
-            task_id="audit",
-            dataset=dataset,
+        audit_publish(
+            dataset,
             staged=stage.output,
             contract=contract,
             scope=scope,
+            engine=engine,
             references=references,
             data_timestamp=data_timestamp,
             **task_arguments,
         )
-        publish = DatasetPublishOperator(
-            task_id="publish", dataset=dataset, staged=stage.output, **task_arguments
-        )
-        check >> publish
     return group

@@ -7,12 +7,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import TaskGroup
 
 from airflow_dataml.core.errors import SpecError
-from airflow_dataml.operators.datasets import (
-    DatasetPublishOperator,
-    DatasetStageOperator,
-    DatasetTransformOperator,
-)
-from airflow_dataml.operators.quality import QualityCheckOperator
+from airflow_dataml.operators.datasets import DatasetStageOperator, DatasetTransformOperator
+from airflow_dataml.task_groups.audit_publish import audit_publish
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,21 +66,14 @@ def write_audit_publish(
             stage = DatasetStageOperator(path=path, contract=contract, **how)
         else:
             stage = DatasetTransformOperator(sql=str(sql), inputs=inputs, **how)
-        check = QualityCheckOperator(
-            task_id="audit",
-            dataset=dataset,
+        audit_publish(
+            dataset,
             staged=stage.output,
             contract=contract,
             scope=scope,
             engine=engine,
             references=references,
             data_timestamp=data_timestamp,
-            **task_arguments,
-        )
-        check >> DatasetPublishOperator(
-            task_id="publish",
-            dataset=dataset,
-            staged=stage.output,
             allow_breaking=allow_breaking,
             **task_arguments,
         )

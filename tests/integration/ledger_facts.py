@@ -47,7 +47,7 @@ def fill(dsn: str) -> None:
     with PostgresLedger.connect(dsn) as ledger, ledger.transaction():
         _batch(ledger, 1, verdict="pass")
         rides = _batch(ledger, 2, verdict="fail")
-        _model(ledger, rides)
+        add_model(ledger, rides)
 
 
 def _run(ledger, task_id, run_id="scheduled__2013-01"):
@@ -97,7 +97,8 @@ def _batch(ledger, number, *, verdict):
     return version
 
 
-def _model(ledger, rides):
+def add_model(ledger, rides):
+    """Write a model that was trained on a version, with its judgement and the decision to promote it."""
     run = _run(ledger, "train")
     fact = run.fact("ride_demand")
     ledger.assets.register(name="ride_demand", kind="model", uri="dataml://model/ride_demand", owner="ds")

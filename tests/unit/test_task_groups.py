@@ -11,13 +11,16 @@ from airflow.sdk.definitions.xcom_arg import PlainXComArg, XComArg
 from airflow_dataml.assets import dataset, model
 from airflow_dataml.core.errors import SpecError
 from airflow_dataml.task_groups.continuous_training import continuous_training
+from airflow_dataml.task_groups.replay_quarantine import replay_quarantine
 from airflow_dataml.task_groups.write_audit_publish import write_audit_publish
 
 
 @pytest.fixture
 def dag() -> DAG:
     with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as made:
-        write_audit_publish(dataset("rides"), path="/rides.csv", contract="rides.yml")
+        how = {"contract": "rides.yml", "engine": "native", "scope": "batch"}
+        write_audit_publish(dataset("rides"), path="/rides.csv", **how)
+        replay_quarantine(dataset("rides"), **how)
         continuous_training(
             model("late"), dataset=dataset("rides"), target="late", spec="late.yml",
             window={"time_column": "at", "key_columns": ["id"]},
@@ -35,6 +38,14 @@ def test_a_key_that_is_read_is_pushed_by_itself(dag: DAG) -> None:
     keyed = [(operator.task_id, operator.multiple_outputs) for operator, key in read if key != "return_value"]
     assert ("late.train", True) in keyed
     assert all(pushed for _, pushed in keyed)
+
+
+@pytest.mark.parametrize("group", ["rides", "replay_rides"])
+def test_both_ways_into_a_dataset_end_alike(dag: DAG, group: str) -> None:
+    audit, publish = dag.get_task(f"{group}.audit"), dag.get_task(f"{group}.publish")
+    assert (audit.engine, audit.scope, audit.contract) == ("native", "batch", "rides.yml")
+    assert audit.staged.operator is publish.staged.operator is dag.get_task(f"{group}.stage")
+    assert publish.upstream_task_ids == {f"{group}.stage", f"{group}.audit"}
 
 
 def test_publication_waits_for_the_check(dag: DAG) -> None:

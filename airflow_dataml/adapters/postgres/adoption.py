@@ -13,7 +13,14 @@ from airflow_dataml.adapters.postgres.obstacles import adoption_obstacles
 from airflow_dataml.adapters.postgres.releasing import examine_release, give_back, parked_name, rename_index
 from airflow_dataml.adapters.postgres.sequences import part_from, sequences_of
 from airflow_dataml.adapters.postgres.shapes import layout_of, shape_of
-from airflow_dataml.adapters.postgres.view_state import ViewState, give, lock_views, repoint, state_of
+from airflow_dataml.adapters.postgres.view_state import (
+    ViewState,
+    give,
+    lock_order,
+    lock_views,
+    repoint,
+    state_of,
+)
 from airflow_dataml.adapters.postgres.views import columns_of, in_short_waits
 from airflow_dataml.core.adoption import AdoptionPlan, ReleasePlan
 from airflow_dataml.core.errors import NotFoundError, SpecError
@@ -96,9 +103,11 @@ class PostgresTableKeeper:
         """Move the table to its part's name."""
         self._before = state_of(self._db, plan.table)
         self._views = [state_of(self._db, view) for view in plan.views]
+        oid = oid_of(self._db, plan.table)
+        above = lock_order(self._db, oid) if oid is not None else []
 
         def move() -> None:
-            lock_views(self._db, self._views)
+            lock_views(self._db, above)
             self._run(f"LOCK TABLE {plan.table.quoted} IN ACCESS EXCLUSIVE MODE")
             for key in plan.shape["foreign_keys"]:
                 self._run(f"ALTER TABLE {plan.table.quoted} DROP CONSTRAINT {quote_identifier(key['name'])}")

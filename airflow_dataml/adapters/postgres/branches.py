@@ -24,6 +24,11 @@ LEFT JOIN dataml.version head ON head.version_id = l.version_id
 WHERE b.name = %s AND b.state = 'open' ORDER BY a.name
 """
 
+_ON_IT = """
+SELECT 1 FROM dataml.branch_base bb JOIN dataml.branch b USING (branch_id) JOIN dataml.asset a USING (asset_id)
+WHERE b.name = %s AND b.state = 'open' AND a.name = %s
+"""
+
 
 class PostgresBranches:
     """Open branches, what they began from and where they are."""
@@ -60,16 +65,24 @@ class PostgresBranches:
     def join(self, *, name: str, asset: str) -> None:
         """Write down what a dataset that joins later begins from.
 
+        The caller holds the dataset's lock. Until its transaction ends nobody merges or drops the branch, so
+        that whoever does knows of the dataset.
+
         :raises BranchNotFoundError: the branch was merged or dropped meanwhile.
         """
-        self.schema_of(name)
+        if self._db.row(_ON_IT, [name, asset]) is not None:
+            return
+        branch_id = self._db.scalar(
+            "SELECT branch_id FROM dataml.branch WHERE name = %s AND state = 'open' FOR KEY SHARE", [name]
+        )
+        if branch_id is None:
+            self.get(name)
         self._db.execute(
             """INSERT INTO dataml.branch_base (branch_id, asset_id, version_id)
-               SELECT b.branch_id, a.asset_id,
+               SELECT %s, a.asset_id,
                       (SELECT version_id FROM dataml.alias l WHERE l.asset_id = a.asset_id AND l.name = 'current')
-               FROM dataml.branch b, dataml.asset a WHERE b.name = %s AND b.state = 'open' AND a.name = %s
-               ON CONFLICT DO NOTHING""",
-            [name, asset],
+               FROM dataml.asset a WHERE a.name = %s""",
+            [branch_id, asset],
         )
 
     def schema_of(self, name: str) -> str:

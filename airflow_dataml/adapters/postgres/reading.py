@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataml.adapters.postgres.versions import STANDS
+
 if TYPE_CHECKING:
     from airflow_dataml.adapters.postgres.connection import Connection
 
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
 JUDGING = ("check", "evaluation", "monitor")
 _WORST = 3
 
-# The version a reader gets: the current one, for a model its champion, else the newest.
-_CATALOG = """
+# The version a reader gets: the current one, for a model its champion, else the one that stands for it.
+_CATALOG = f"""
 SELECT a.name, a.kind, a.uri, a.owner, a.description, a.importance, a.tags, a.location, a.source, a.first_seen,
        a.last_seen, v.number AS version, v.row_count AS rows, v.created_at AS written_at, judged.verdict,
        (SELECT count(*) FROM dataml.version n WHERE n.asset_id = a.asset_id) AS versions,
@@ -25,7 +27,8 @@ FROM dataml.asset a
 LEFT JOIN LATERAL (
   SELECT v.version_id, v.number, v.row_count, v.created_at, (v.facts ->> 'part_id')::bigint AS part_id FROM dataml.version v
   LEFT JOIN dataml.alias l ON l.version_id = v.version_id AND l.name IN ('current', 'champion')
-  WHERE v.asset_id = a.asset_id ORDER BY l.name IS NULL, l.name = 'champion', v.number DESC LIMIT 1
+  WHERE v.asset_id = a.asset_id AND (l.name IS NOT NULL OR {STANDS})
+  ORDER BY l.name IS NULL, l.name = 'champion', v.number DESC LIMIT 1
 ) v ON true
 LEFT JOIN LATERAL (
   SELECT r.verdict FROM dataml.report r
@@ -59,7 +62,7 @@ FROM dataml.report r JOIN dataml.asset a USING (asset_id) LEFT JOIN dataml.versi
 """
 _INCIDENTS = """
 SELECT i.incident_id, a.name AS asset, i.kind, i.severity, i.state, i.title, i.report_id, i.suspects, i.opened_at,
-       i.resolved_at, i.resolution
+       i.resolved_at, i.resolution, i.assignee
 FROM dataml.incident i JOIN dataml.asset a USING (asset_id)
 """
 _COUNTS = """

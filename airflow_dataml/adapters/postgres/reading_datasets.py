@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataml.core.datasets import Column
+from airflow_dataml.adapters.postgres.parts import columns_from
+from airflow_dataml.adapters.postgres.retention import HOLDERS
 from airflow_dataml.core.schemas import diff_schemas
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _RECENT = 50
 
 # ``own`` is what collecting this version alone would free, as ``core.retention.exclusive_bytes`` has it: a
 # version whose rows are not all there holds nothing, and a second user of a part is enough to know.
-_KEPT = """
+_KEPT = f"""
 WITH page AS (
   SELECT * FROM dataml.version WHERE version_id = ANY (%s)
 ), gone AS (
@@ -39,14 +40,7 @@ SELECT v.version_id, v.facts ->> 'mode' AS mode, (v.facts ->> 'batch_rows')::big
        CASE WHEN parent.schema_hash <> v.schema_hash THEN before.columns END AS old_columns,
        CASE WHEN parent.schema_hash <> v.schema_hash THEN now.columns END AS new_columns,
        m.parts, m.live, m.released, m.bytes, CASE WHEN m.live = m.parts THEN m.own END AS own,
-       coalesce((SELECT array_agg(holder ORDER BY holder) FROM (
-          SELECT 'pinned by ' || p.holder || ' (' || p.reason || ')' AS holder
-            FROM dataml.pin p WHERE p.version_id = v.version_id
-          UNION ALL SELECT 'base of branch ' || b.name FROM dataml.branch_base bb JOIN dataml.branch b USING (branch_id)
-            WHERE bb.version_id = v.version_id AND b.state = 'open'
-          UNION ALL SELECT 'incident ' || i.incident_id FROM dataml.incident i JOIN dataml.report o USING (report_id)
-            WHERE i.state <> 'resolved' AND (o.version_id = v.version_id
-                  OR o.body -> 'parent_id' = to_jsonb(v.version_id))) held), '{}') AS holders
+       coalesce((SELECT array_agg(holder ORDER BY holder) FROM ({HOLDERS}) held), '{{}}') AS holders
 FROM page v
 JOIN dataml.run r ON r.run_key = v.run_key
 LEFT JOIN dataml.version parent ON parent.version_id = v.parent_id
@@ -158,13 +152,9 @@ class DatasetReading:
 
 
 def _kept(row: dict[str, Any]) -> dict[str, Any]:
-    old, new = (_columns(row.pop(name)) for name in ("old_columns", "new_columns"))
+    old, new = (columns_from(row.pop(name) or ()) for name in ("old_columns", "new_columns"))
     parts, live, released = row["parts"], row.pop("live"), row.pop("released")
     state = None
     if parts:
         state = "retained" if live == parts else "released" if released else "collected"
     return row | {"schema": diff_schemas(old, new).to_dict() if old or new else None, "state": state}
-
-
-def _columns(blob: Sequence[Sequence[str]] | None) -> tuple[Column, ...]:
-    return tuple(Column(name, type_) for name, type_ in blob or ())

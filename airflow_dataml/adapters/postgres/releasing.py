@@ -17,7 +17,7 @@ from airflow_dataml.adapters.postgres.shapes import (
     shape_of,
     unfit,
 )
-from airflow_dataml.adapters.postgres.view_state import give, lock_views, repoint, state_of
+from airflow_dataml.adapters.postgres.view_state import give, lock_order, lock_views, repoint, state_of
 from airflow_dataml.adapters.postgres.views import in_short_waits, union_sql
 from airflow_dataml.core.adoption import ReleasePlan
 from airflow_dataml.core.layout import Index
@@ -88,13 +88,15 @@ def give_back(db: Connection, plan: ReleasePlan) -> None:
     have = [c.name for c in plan.columns]
     state = state_of(db, view)
     views = [state_of(db, other) for other in plan.views]
+    oid = oid_of(db, view)
+    above = lock_order(db, oid) if oid is not None else []
     source = _filled(db, plan) if plan.copied else plan.parts[0].relation
     for key in shape.get("foreign_keys", ()):
         if not key["to_itself"] and key["name"] not in plan.unfit:
             add_constraint(db, source, key)
 
     def lock() -> None:
-        lock_views(db, [*views, state])
+        lock_views(db, [*above, state])
         db.execute(f"LOCK TABLE {source.quoted} IN ACCESS EXCLUSIVE MODE")
 
     in_short_waits(db, lock, what=f"view {view}")

@@ -11,17 +11,20 @@ if TYPE_CHECKING:
 
     from airflow_dataml.adapters.postgres.connection import Connection
 
+# Who keeps a version ``v`` from being collected, besides the aliases that point at it; one column, ``holder``.
+HOLDERS = """
+SELECT 'pinned by ' || p.holder || ' (' || p.reason || ')' AS holder FROM dataml.pin p WHERE p.version_id = v.version_id
+UNION ALL SELECT 'base of branch ' || b.name FROM dataml.branch_base bb JOIN dataml.branch b USING (branch_id)
+  WHERE bb.version_id = v.version_id AND b.state = 'open'
+UNION ALL SELECT 'incident ' || i.incident_id FROM dataml.incident i JOIN dataml.report r USING (report_id)
+  WHERE i.state <> 'resolved' AND (r.version_id = v.version_id OR r.body -> 'parent_id' = to_jsonb(v.version_id))
+"""
 # A version is readable as long as every part of it is there.
-_HELD = """
+_HELD = f"""
 SELECT v.version_id, v.number, v.created_at, array_agg(vp.part_id ORDER BY vp.position) AS part_ids,
-  (SELECT coalesce(array_agg(holder ORDER BY holder), '{}') FROM (
+  (SELECT coalesce(array_agg(holder ORDER BY holder), '{{}}') FROM (
      SELECT 'alias ' || l.name AS holder FROM dataml.alias l WHERE l.version_id = v.version_id
-     UNION ALL SELECT 'pinned by ' || p.holder || ' (' || p.reason || ')' FROM dataml.pin p WHERE p.version_id = v.version_id
-     UNION ALL SELECT 'base of branch ' || b.name FROM dataml.branch_base bb JOIN dataml.branch b USING (branch_id)
-       WHERE bb.version_id = v.version_id AND b.state = 'open'
-     UNION ALL SELECT 'incident ' || i.incident_id FROM dataml.incident i JOIN dataml.report r USING (report_id)
-       WHERE i.state <> 'resolved' AND (r.version_id = v.version_id
-             OR r.body -> 'parent_id' = to_jsonb(v.version_id))) holders) AS holders
+     UNION ALL {HOLDERS}) holders) AS holders
 FROM dataml.version v
 JOIN dataml.version_part vp USING (version_id) JOIN dataml.part p USING (part_id)
 JOIN dataml.asset a ON a.asset_id = v.asset_id

@@ -1,10 +1,11 @@
-"""Versions, parts and aliases on PostgreSQL."""
+"""Versions and aliases on PostgreSQL."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataml.core.datasets import CURRENT, Column, Fingerprint, Part, Version, schema_hash
+from airflow_dataml.adapters.postgres.parts import PostgresParts, columns_from
+from airflow_dataml.core.datasets import CURRENT, Fingerprint, Version
 from airflow_dataml.core.errors import AssetNotFoundError, VersionNotFoundError
 from airflow_dataml.core.refs import VersionRef
 
@@ -12,11 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from airflow_dataml.adapters.postgres.connection import Connection
+    from airflow_dataml.core.datasets import Column, Part
     from airflow_dataml.core.refs import FactKey
     from airflow_dataml.core.runs import TaskRun
-    from airflow_dataml.core.stores import NewPart
 
+# Whether a version ``v`` may stand for its asset ``a`` while no alias does: one that only a branch had may not.
+STANDS = """(a.kind NOT IN ('dataset', 'prediction') OR v.version_id = (
+  SELECT h.to_version FROM dataml.alias_history h
+  WHERE h.asset_id = a.asset_id AND h.name = 'current' AND h.to_version IS NOT NULL ORDER BY h.entry_id DESC LIMIT 1))"""
 _VERSION = """
 SELECT v.version_id, a.name AS asset, a.kind, v.number, v.fact_key, v.row_count AS rows, v.fingerprint,
        v.schema_hash, v.partition_key, v.created_at, v.facts,
@@ -24,81 +28,10 @@ SELECT v.version_id, a.name AS asset, a.kind, v.number, v.fact_key, v.row_count 
                   WHERE l.version_id = v.version_id), '{}') AS aliases
 FROM dataml.version v JOIN dataml.asset a USING (asset_id)
 """
-_PART = """
-SELECT p.part_id, a.name AS asset, p.locator, s.columns, p.row_count, p.hash_xor, p.hash_total, p.hash_algorithm,
-       p.partition_key, p.profile, p.inputs, p.store, p.role, p.state, p.bytes, p.parent_id, p.replaces
-FROM dataml.part p JOIN dataml.asset a USING (asset_id) JOIN dataml.schema_blob s ON s.schema_hash = p.schema_hash
-"""
 
 
-class PostgresVersions:
+class PostgresVersions(PostgresParts):
     """Numbered states of assets and the pointers to them."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._db = connection
-
-    def part_of(self, fact: FactKey) -> Part | None:
-        """Return the part a fact staged."""
-        row = self._db.row(_PART + "WHERE p.fact_key = %s", [str(fact)])
-        return _part(row) if row else None
-
-    def part(self, part_id: int) -> Part:
-        """Return a part."""
-        row = self._db.row(_PART + "WHERE p.part_id = %s", [part_id])
-        if row is None:
-            msg = f"part {part_id} is not in the ledger; was the stage task's ledger another one?"
-            raise VersionNotFoundError(msg)
-        return _part(row)
-
-    def add_part(
-        self,
-        *,
-        run: TaskRun,
-        fact: FactKey,
-        part: NewPart,
-        store: str = "postgres",
-        inputs: Sequence[int] = (),
-        parent_id: int | None = None,
-    ) -> Part:
-        """Record a part that a store has made."""
-        from psycopg.types.json import Jsonb
-
-        mark = part.fingerprint
-        part_id = self._db.scalar(
-            """
-            INSERT INTO dataml.part (asset_id, run_key, fact_key, locator, schema_hash, partition_key, row_count,
-                                     hash_xor, hash_total, hash_algorithm, profile, inputs, store, role, bytes,
-                                     parent_id, replaces)
-            SELECT asset_id, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s
-            FROM dataml.asset WHERE name = %s
-            RETURNING part_id
-            """,
-            [
-                run.run_key, str(fact), part.locator, self._schema(part.columns), part.partition_key, mark.rows,
-                mark.xor, mark.total, mark.algorithm, Jsonb(part.profile), list(inputs), store, part.role,
-                part.bytes, parent_id, list(part.replaces), fact.asset,
-            ],
-        )  # fmt: skip
-        return self.part(part_id)
-
-    def rewrites_of(self, part_id: int) -> tuple[Part, ...]:
-        """Return the parts written anew for the merge of a batch."""
-        rows = self._db.rows(
-            # Not by the part of the key before a tilde: run ids may have one too.
-            _PART
-            + """JOIN dataml.part b ON b.run_key = p.run_key AND p.fact_key = b.fact_key || '~' || p.replaces[1]
-                 WHERE p.role = 'rewrite' AND b.part_id = %s ORDER BY p.part_id""",
-            [part_id],
-        )
-        return tuple(_part(row) for row in rows)
-
-    def mark_parts(self, part_ids: Sequence[int], *, state: str) -> None:
-        """Record that the rows of some parts are gone, and forget what was measured of them."""
-        self._db.execute("DELETE FROM dataml.part_state WHERE part_id = ANY (%s)", [list(part_ids)])
-        self._db.execute(
-            "UPDATE dataml.part SET state = %s, gone_at = now() WHERE part_id = ANY (%s)",
-            [state, list(part_ids)],
-        )
 
     def of_fact(self, fact: FactKey) -> Version | None:
         """Return the version a fact made."""
@@ -123,8 +56,9 @@ class PostgresVersions:
             found = self.head(parsed.asset, branch=branch) if parsed.alias is None else None
             found = found or self.alias(parsed.asset, parsed.alias or CURRENT)
             if found is None and parsed.alias is None:
-                newest = self.list(parsed.asset, limit=1)
-                found = newest[0] if newest else None
+                newest = f"WHERE a.name = %s AND {STANDS} ORDER BY v.number DESC LIMIT 1"
+                row = self._db.row(_VERSION + newest, [parsed.asset])
+                found = _version(row) if row else None
         return found or self._missing(parsed)
 
     def head(self, asset: str, *, branch: str | None = None) -> Version | None:
@@ -168,31 +102,13 @@ class PostgresVersions:
         row = self._db.row(_VERSION + "WHERE v.facts -> 'part_id' = to_jsonb(%s::bigint)", [part_id])
         return _version(row) if row else None
 
-    def set_profile(self, part_id: int, profile: Mapping[str, Any]) -> Part:
-        """Replace a part's profile and return the part."""
-        from psycopg.types.json import Jsonb
-
-        self._db.execute(
-            "UPDATE dataml.part SET profile = %s WHERE part_id = %s", [Jsonb(dict(profile)), part_id]
-        )
-        return self.part(part_id)
-
-    def manifest(self, version_id: int, *, profiles: bool = True) -> tuple[Part, ...]:
-        """Return the parts of a version in order; without profiles at a tenth of the cost."""
-        rows = self._db.rows(
-            (_PART if profiles else _PART.replace("p.profile", "'{}'::jsonb AS profile"))
-            + "JOIN dataml.version_part vp USING (part_id) WHERE vp.version_id = %s ORDER BY vp.position",
-            [version_id],
-        )
-        return tuple(_part(row) for row in rows)
-
     def columns(self, version_id: int) -> tuple[Column, ...]:
         """Return the schema of a version."""
         blob = self._db.scalar(
             "SELECT s.columns FROM dataml.version JOIN dataml.schema_blob s USING (schema_hash) WHERE version_id = %s",
             [version_id],
         )
-        return _columns(blob or [])
+        return columns_from(blob or [])
 
     def add(
         self,
@@ -283,16 +199,6 @@ class PostgresVersions:
         )
         return [_version(row) for row in rows]
 
-    def _schema(self, columns: Sequence[Column]) -> str:
-        from psycopg.types.json import Jsonb
-
-        key = schema_hash(tuple(columns))
-        self._db.execute(
-            "INSERT INTO dataml.schema_blob (schema_hash, columns) VALUES (%s, %s) ON CONFLICT DO NOTHING",
-            [key, Jsonb([[c.name, c.type] for c in columns])],
-        )
-        return key
-
     def _missing(self, ref: VersionRef) -> Version:
         if self._db.row("SELECT 1 FROM dataml.asset WHERE name = %s", [ref.asset]) is None:
             names = [
@@ -309,31 +215,6 @@ class PostgresVersions:
         raise VersionNotFoundError.from_available(
             what, str(ref), [*known, *(f"{ref.asset}@{row['name']}" for row in aliases)]
         )
-
-
-def _columns(blob: Sequence[Sequence[str]]) -> tuple[Column, ...]:
-    return tuple(Column(name, type_) for name, type_ in blob)
-
-
-def _part(row: Mapping[str, Any]) -> Part:
-    return Part(
-        part_id=row["part_id"],
-        asset=row["asset"],
-        locator=row["locator"],
-        columns=_columns(row["columns"]),
-        fingerprint=Fingerprint(
-            row["row_count"], int(row["hash_xor"]), int(row["hash_total"]), row["hash_algorithm"]
-        ),
-        partition_key=row["partition_key"],
-        profile=row["profile"],
-        inputs=tuple(row["inputs"]),
-        store=row["store"],
-        role=row["role"],
-        state=row["state"],
-        bytes=row["bytes"],
-        parent_id=row["parent_id"],
-        replaces=tuple(row["replaces"]),
-    )
 
 
 def _version(row: Mapping[str, Any]) -> Version:

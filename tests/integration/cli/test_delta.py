@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from airflow_dataml.adapters.delta import delta_store
@@ -110,6 +112,27 @@ def test_what_others_wrote_is_taken_back(dataml, world):
     world.write([(5, "after", 5.0)])
     _, out, _ = dataml("delta", "discard", "rides")
     assert "Nobody else wrote" in out
+
+
+def test_gc_sweeps_what_killed_tasks_left_in_the_table(dataml, world, tmp_path):
+    stray = tmp_path / "rides" / "dataml-killed.parquet"
+    stray.write_bytes(b"half")
+    long_ago = stray.stat().st_mtime - 7 * 86_400
+    os.utime(stray, (long_ago, long_ago))
+    _, plan = dataml.json("gc", "--dry-run")
+    assert plan["strays"] == {"strays": {str(stray): 4}, "bytes_freed": 4}
+    assert stray.exists()
+    code, out, _ = dataml("gc")
+    assert (code, f"Swept 1 strays:\n- {stray} (4 B)" in out, stray.exists()) == (0, True, False)
+    assert world.seen() == world.scan(world.ledger.versions.find("rides"))
+
+
+def test_a_table_that_cannot_be_looked_at_leaves_the_rest_of_gc(dataml, world, tmp_path):
+    (tmp_path / "rides").rename(tmp_path / "elsewhere")
+    (tmp_path / "rides").write_text("no folder")
+    code, out, _ = dataml("gc")
+    assert (code, "Strays of delta were not looked for: the Delta table" in out) == (1, True)
+    assert "DATASET" in out
 
 
 def test_other_datasets_are_refused(dataml, world, tmp_path):

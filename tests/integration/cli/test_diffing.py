@@ -10,6 +10,7 @@ import pytest
 from airflow_dataml.adapters.postgres.connection import Connection
 from airflow_dataml.adapters.postgres.ledger import PostgresLedger
 from airflow_dataml.adapters.postgres.migrate import migrate
+from airflow_dataml.adapters.postgres.reading_datasets import DatasetReading
 from airflow_dataml.cli.connection import DSN_VARIABLE
 from airflow_dataml.cli.main import main
 from airflow_dataml.core.layout import Layout
@@ -63,6 +64,16 @@ def test_as_json_and_markdown(dataml):
     _, out, _ = dataml("diff", "rides@1", "rides@2", "--markdown", "--samples", "0")
     assert out.startswith("### rides")
     assert "Sample rows" not in out
+
+
+def test_a_kept_diff_is_there_for_the_page(dataml, postgres_dsn):
+    code, out, _ = dataml("diff", "rides@1", "rides@2", "--keep", "--mask", "kind")
+    assert (code, "Kept as report" in out) == (0, True)
+    with PostgresLedger.connect(postgres_dsn) as ledger:
+        stored = DatasetReading(ledger.connection).stored_diff("rides", "rides@1", "rides@2")
+        assert ledger.reports.get(stored["report_id"]).verdict == "pass"
+    assert (stored["body"]["rows"]["updated"], stored["body"]["masked"]) == (1, ["kind"])
+    assert "tram" not in json.dumps(stored["body"])
 
 
 @pytest.mark.parametrize(

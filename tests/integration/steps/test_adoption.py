@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from airflow_dataml.adapters.postgres.adoption import PostgresTableKeeper
+from airflow_dataml.adapters.postgres.view_state import lock_order
 from airflow_dataml.core.datasets import Column
 from airflow_dataml.core.errors import GateError, SpecError
 from airflow_dataml.core.layout import Layout
@@ -374,6 +375,39 @@ class TestAdopt:
             assert not adoption.done()
             slow.rollback()
             assert adoption.result(timeout=60).version.rows == 1
+
+    def test_every_view_above_is_locked_whoever_reads_whom(self, ledger, script):
+        script("""CREATE TABLE orders (id int); INSERT INTO orders VALUES (1);
+            CREATE VIEW b AS SELECT id FROM orders; CREATE VIEW a AS SELECT orders.id FROM orders JOIN b USING (id);
+            CREATE VIEW top AS SELECT id FROM a""")
+        locked = """SELECT relation::regclass::text AS name FROM pg_locks JOIN pg_class c ON c.oid = relation
+                    WHERE pid = pg_backend_pid() AND mode = 'AccessExclusiveLock' AND relkind = 'v' ORDER BY 1"""
+
+        class Looking(PostgresTableKeeper):
+            def cover(self, plan):
+                self.seen = [row["name"] for row in ledger.connection.rows(locked)]
+                super().cover(plan)
+
+            def give_back(self, plan):
+                super().give_back(plan)
+                self.seen = [row["name"] for row in ledger.connection.rows(locked)]
+
+        keeper = Looking(ledger.connection)
+        adopt(ledger, keeper)
+        assert {"a", "b", "top"} <= set(keeper.seen)
+        release(ledger, keeper)
+        assert {"a", "b", "top"} <= set(keeper.seen)
+        assert ledger.connection.scalar("SELECT count(*) FROM top") == 1
+
+    def test_a_view_above_that_is_somebody_elses_stays_as_it_is(self, ledger, ledger_dsn, script):
+        script("""CREATE ROLE loader; CREATE TABLE orders (id int); INSERT INTO orders VALUES (1);
+            CREATE VIEW v AS SELECT id FROM orders; CREATE VIEW theirs AS SELECT id FROM v""")
+        oid = ledger.connection.scalar("SELECT 'orders'::regclass::oid")
+        try:
+            script("ALTER TABLE orders OWNER TO loader; ALTER VIEW v OWNER TO loader; SET ROLE loader")
+            assert [state.relation.name for state in lock_order(ledger.connection, oid)] == ["v"]
+        finally:
+            script("RESET ROLE; DROP VIEW theirs, v; DROP TABLE orders; DROP ROLE loader")
 
     @pytest.mark.parametrize(
         "name",

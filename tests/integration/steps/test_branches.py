@@ -267,6 +267,40 @@ class TestAtOnce:
         other.end()
         assert (len(rides.view()), len(features.view())) == (2, 2)
 
+    def test_a_drop_and_a_dataset_that_joins_do_not_stop_each_other(
+        self, rides: Rides, ledger_dsn: str
+    ) -> None:
+        rides.write([(1, "bike", 1.0)])
+        create(rides)
+        Rides(rides.ledger, "fresh")
+        other = Other(
+            ledger_dsn, lambda his: Rides(his.ledger, "fresh").write([(7, "a", 1.0)], branch="dev-x")
+        )
+        with rides.ledger.transaction():
+            rides.ledger.branches.lock("dev-x")
+            other.begin()
+            drop_branch(
+                ledger=rides.ledger, store=rides.ledger.store, identity=identity("drop"), name="dev-x"
+            )
+        other.join()
+        assert isinstance(other.error, BranchNotFoundError)
+        assert schemas(rides) == []
+
+    def test_a_dataset_that_joined_while_the_branch_was_being_dropped_is_dropped_too(
+        self, rides: Rides, ledger_dsn: str
+    ) -> None:
+        rides.write([(1, "bike", 1.0)])
+        create(rides)
+        fresh = Rides(rides.ledger, "fresh")
+        staged = fresh.stage([(7, "a", 1.0)], branch="dev-x")
+        other = Other(ledger_dsn, lambda his: drop_branch(ledger=his.ledger, store=his.ledger.store, identity=identity("drop"), name="dev-x"))  # fmt: skip
+        with rides.ledger.transaction():
+            fresh.publish(staged)
+            other.begin()
+        other.end()
+        assert schemas(rides) == []
+        assert rides.ledger.versions.alias("fresh", "dev-x") is None
+
     def test_two_branches_made_at_once_can_both_be_written(self, rides: Rides, ledger_dsn: str) -> None:
         rides.write([(1, "bike", 1.0)])
         other = Other(ledger_dsn, lambda his: create(his, "dev-y"))

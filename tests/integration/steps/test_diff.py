@@ -86,6 +86,9 @@ def test_schema_rows_and_distributions_of_an_evolved_dataset(rides: Rides) -> No
     assert (found.rows.inserted, found.rows.updated) == (500, 0)
     by_name = {c.column: c for c in found.columns}
     assert by_name["note"].old is None
+    # Rows from before the column came are null in it.
+    assert by_name["note"].new is not None
+    assert by_name["note"].new.nulls == 1000
     assert by_name["km"].old is not None
     assert by_name["km"].new is not None
     assert (by_name["km"].old.max, by_name["km"].new.max) == (7.0, 20.0)
@@ -155,6 +158,16 @@ def test_collected_rows_leave_schema_and_distributions(rides: Rides) -> None:
     assert found.rows is None
     assert "rides@1 is known, and its rows were dropped" in str(found.unread)
     assert [c.column for c in found.columns if c.moved] == ["id", "kind", "km"]
+
+
+def test_a_column_no_profile_tells_of_is_neither_new_nor_in_the_way_of_others(rides: Rides) -> None:
+    rides.write(many(0, 10))
+    rides.write(many(10, 30))
+    [first] = rides.ledger.versions.manifest(rides.ledger.versions.find("rides@1").version_id)
+    known = {name: column for name, column in first.profile["columns"].items() if name != "km"}
+    rides.ledger.versions.set_profile(first.part_id, first.profile | {"columns": known})
+    found = diff(rides, "rides@1", "rides@2")
+    assert [c.column for c in found.columns] == ["id", "kind"]
 
 
 def test_a_branch_is_compared_with_what_everybody_reads(rides: Rides) -> None:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_dataml.core.datasets import Column
-from airflow_dataml.core.errors import AliasMovedError, NotFoundError, PromotionRefusedError, RegistryError
+from airflow_dataml.core.errors import (
+    AliasMovedError,
+    NotFoundError,
+    PromotionRefusedError,
+    RegistryError,
+    SpecError,
+)
 from airflow_dataml.core.evaluation import PromotionPolicy
 from airflow_dataml.core.governance import Decision
 from airflow_dataml.core.layout import Layout
@@ -16,6 +22,7 @@ from airflow_dataml.core.monitoring import MonitorPolicy, RetrainPolicy
 from airflow_dataml.core.refs import Relation
 from airflow_dataml.core.training import TrainingSpec
 from airflow_dataml.core.windows import DataWindow, TrainingPlan
+from airflow_dataml.steps.branches import create_branch, location_on
 from airflow_dataml.steps.decide import decide_after_monitor
 from airflow_dataml.steps.evaluate import Bench, evaluate_model
 from airflow_dataml.steps.ingest import Target, stage_csv
@@ -64,7 +71,7 @@ class Deployment:
     def _common(self) -> dict[str, Any]:
         return {"ledger": self.ledger, "warehouse": self.ledger.warehouse}
 
-    def ingest(self, month: int, *, longer: float = 0.0) -> Version:
+    def ingest(self, month: int, *, longer: float = 0.0, branch: str | None = None) -> Version:
         key, draw = f"2026-{month:02d}", random.Random(month)  # noqa: S311 - test data
         lines = ["id,at,km,late"]
         for index in range(2000):
@@ -79,16 +86,17 @@ class Deployment:
             ledger=self.ledger,
             store=self.ledger.store,
             identity=identity("stage", key),
-            target=Target("rides", "partition", key),
+            target=Target("rides", "partition", key, location="public.rides", branch=branch),
             path=path,
             columns=COLUMNS,
         )
+        where = "public.rides" if branch is None else location_on(self.ledger, branch, "public.rides")
         return publish_part(
             ledger=self.ledger,
             store=self.ledger.store,
             identity=identity("publish", key),
             staged=staged,
-            place=place_of(self.ledger, "rides", "public.rides", Layout()),
+            place=place_of(self.ledger, "rides", where, Layout(), branch=branch),
             require_check=False,
         )
 
@@ -134,7 +142,7 @@ class Deployment:
         version = self.train("second", plan)
         return version, self.evaluate("second", version.ref)
 
-    def score(self, key: str) -> Version | Decision:
+    def score(self, key: str, branch: str | None = None) -> Version | Decision:
         return score_batch(
             **self._common,
             store=self.ledger.store,
@@ -146,9 +154,10 @@ class Deployment:
             key_columns=("id",),
             partition_key=key,
             bench=self.bench,
+            branch=branch,
         )
 
-    def observe(self, key: str) -> Report:
+    def observe(self, key: str, branch: str | None = None) -> Report:
         return observe_batch(
             **self._common,
             identity=identity("monitor", key),
@@ -157,6 +166,7 @@ class Deployment:
             key_columns=("id",),
             partition_key=key,
             policy=MonitorPolicy(),
+            branch=branch,
         )
 
     def decide(self, key: str, monitor: Report, run: str = "") -> Report:
@@ -193,6 +203,32 @@ class TestPlan:
         deployment.first_champion()
         # All of January and the first half of February.
         assert 2900 <= deployment.trainer.rows[0] <= 3000
+
+
+class TestBranch:
+    def test_what_is_scored_and_seen_on_a_branch_is_nobody_elses(self, make: Any) -> None:
+        deployment = make(GOOD)
+        ledger = deployment.ledger
+        deployment.first_champion()
+        everybodys = deployment.score("2026-02")
+        create_branch(ledger=ledger, store=ledger.store, identity=identity("create"), name="dev-x")
+        features = deployment.ingest(3, longer=30.0, branch="dev-x")
+        with pytest.raises(NotFoundError, match="batch of rides@2 '2026-03'"):
+            deployment.score("2026-03")
+        scored = deployment.score("2026-03", branch="dev-x")
+        assert scored.facts["features"] == features.version_id
+        assert ledger.versions.find("ride_scores").ref == everybodys.ref
+        assert ledger.versions.find("ride_scores", branch="dev-x").ref == scored.ref
+        seen = {
+            view: ledger.connection.scalar(f"SELECT max(features_version) FROM {view}.ride_scores")
+            for view in ("public", "branch_dev_x")
+        }
+        assert seen == {"public": 2, "branch_dev_x": features.number}
+        report = deployment.observe("2026-03", branch="dev-x")
+        assert (report.verdict, report.asset, report.version_id) == ("fail", "ride_scores", scored.version_id)
+        assert ledger.connection.scalar("SELECT count(*) FROM dataml.incident") == 0
+        with pytest.raises(SpecError, match="is about branch 'dev-x'"):
+            deployment.decide("2026-03", report)
 
 
 class TestPromote:

@@ -6,18 +6,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_dataml.core.errors import StaleVersionError, VersionNotFoundError
+from airflow_dataml.adapters.postgres.ledger import PostgresLedger as Ledger
+from airflow_dataml.core.errors import SpecError, StaleVersionError, VersionNotFoundError
 from airflow_dataml.core.layout import Index, Layout
 from airflow_dataml.core.retention import CompactionPolicy, RetentionPolicy
+from airflow_dataml.core.stores import MergeSpec, Query, Rows
 from airflow_dataml.steps.branches import create_branch
 from airflow_dataml.steps.compact import compact
+from airflow_dataml.steps.ingest import Target, stage_source
+from airflow_dataml.steps.read import reading
 from airflow_dataml.steps.retain import collect, retention_of, sweep
-from tests.integration.steps.rides import Rides
+from tests.integration.steps.rides import COLUMNS, Rides
 from tests.support import identity
 
 if TYPE_CHECKING:
     from airflow_dataml.adapters.postgres.ledger import PostgresLedger
-    from airflow_dataml.core.datasets import Version
+    from airflow_dataml.core.datasets import Version, WriteMode
     from airflow_dataml.core.retention import RetentionPlan
 
 LAST = RetentionPolicy(keep_last=1, abandon_hours=0)
@@ -204,8 +208,6 @@ class TestCompact:
                 other.publish(other_staged)
                 return made
 
-        from airflow_dataml.adapters.postgres.ledger import PostgresLedger as Ledger
-
         with Ledger.connect(rides.ledger.connection._dsn) as own:
             other = Rides(own, layout=rides.layout)
             other_staged = late
@@ -218,3 +220,84 @@ class TestCompact:
             )
         assert [row[0] for row in rides.view()] == [0, 1, 2, 9]
         assert len(rides.ledger.versions.manifest(version.version_id)) == 2
+
+
+class Collected:
+    """A store on which retention comes just before something is read."""
+
+    def __init__(self, rides: Rides, verb: str) -> None:
+        self._rides, self._verb = rides, verb
+
+    def __getattr__(self, name: str) -> object:
+        if name == self._verb:
+            with Ledger.connect(self._rides.ledger.connection._dsn) as own:
+                other = Rides(own, layout=self._rides.layout, runs=self._rides.runs)
+                other.write([(9, "bus", 9.0)], mode="replace")
+                assert gather(other).parts
+        return getattr(self._rides.ledger.store, name)
+
+
+class TestMeanwhile:
+    def test_compacting_what_is_collected_meanwhile_is_stale(self, rides: Rides) -> None:
+        for number in range(3):
+            rides.write([(number, "bike", 1.0)])
+        with pytest.raises(StaleVersionError, match=r"of rides@3 were collected while they were being read"):
+            compact(
+                ledger=rides.ledger,
+                store=Collected(rides, "compact"),  # type: ignore[arg-type]
+                identity=identity("compact"),
+                place=rides.place(),
+                policy=CompactionPolicy(),
+            )
+        assert rides.view() == [(9, "bus", 9.0)]
+
+    @pytest.mark.parametrize("mode", ["merge", "append"])
+    def test_staging_on_what_is_collected_meanwhile_is_stale(self, rides: Rides, mode: WriteMode) -> None:
+        rides.write([(1, "bike", 1.0)])
+        merge = MergeSpec(("id",)) if mode == "merge" else None
+        source = Rows(COLUMNS, [[(1, "bus", 2.0)]])
+        said = {"digest": "x", "origin": "a list"}
+        verb = "stage_merge"
+        if merge is None:
+            verb, version = "stage", rides.ledger.versions.find("rides")
+            inputs = {"rides": (rides.ledger.versions.manifest(version.version_id), COLUMNS)}
+            source, said = Query("SELECT * FROM rides", inputs), said | {"inputs": (version,)}
+        with pytest.raises(StaleVersionError, match=r"of rides@1 were collected while they were being read"):
+            stage_source(
+                ledger=rides.ledger,
+                store=Collected(rides, verb),  # type: ignore[arg-type]
+                identity=identity("stage"),
+                target=Target("rides", mode, merge=merge, location="public.rides"),
+                source=source,
+                **said,
+            )
+
+    def test_what_is_wrong_for_another_reason_is_said_as_it_is(self, rides: Rides) -> None:
+        version = rides.write([(1, "bike", 1.0)])
+        with pytest.raises(SpecError, match="does not understand"), reading(rides.ledger, [version]):
+            rides.ledger.connection.execute("SELECT nonsense")
+
+    def test_a_compacted_part_that_was_given_up_is_written_anew(self, rides: Rides) -> None:
+        for number in range(3):
+            rides.write([(number, "bike", 1.0)])
+        store = rides.ledger.store
+
+        class Abandoning:
+            """A store whose compacted part is taken for an abandoned batch before it is published."""
+
+            def __getattr__(self, name: str) -> object:
+                if name == "switch":
+                    raise KeyboardInterrupt
+                return getattr(store, name)
+
+        with pytest.raises(KeyboardInterrupt):
+            compact(
+                ledger=rides.ledger,
+                store=Abandoning(),  # type: ignore[arg-type]
+                identity=identity("compact", "again"),
+                place=rides.place(),
+                policy=CompactionPolicy(),
+            )
+        assert gather(rides).abandoned
+        assert join(rides, "again").number == 4
+        assert len(rides.view()) == 3

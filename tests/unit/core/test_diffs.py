@@ -14,7 +14,6 @@ from airflow_dataml.core.diffs import (
     common_columns,
     distribution_deltas,
     masked,
-    profile_of,
 )
 from airflow_dataml.core.rollbacks import path_of
 from airflow_dataml.core.schemas import diff_schemas
@@ -101,22 +100,6 @@ def test_a_moved_histogram_has_a_stability_index():
 def test_histograms_on_other_edges_are_not_compared():
     (delta,) = distribution_deltas(number(1, total=1), number(1, total=1, grid=(0.0, 20.0)), columns=["km"])
     assert delta.psi is None
-
-
-@pytest.mark.parametrize(
-    "profiles",
-    [
-        [],
-        [{}],
-        [{"rows": 1}],
-        [number(1, total=1), number(1, total=1, grid=(1.0, 2.0))],
-        [{"rows": 1, "columns": {"a": {}}}],
-    ],
-    ids=["no part", "no profile", "no columns", "two grids", "odd"],
-)
-def test_a_version_whose_profile_does_not_add_up_has_none(profiles):
-    assert profile_of(profiles) is None
-    assert distribution_deltas(profile_of(profiles), number(1, total=1), columns=["km"]) == ()
 
 
 def test_a_new_column_has_no_old_numbers():
