@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
 
+from airflow_dataml.core.catalog import AssetEntry
+from airflow_dataml.core.catalog_names import aliases_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,16 +28,33 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 CAPACITY = 1000
 _OURS = "dataml://"
+_NO_GROUP = "asset"
 _OUR_OPERATORS = "airflow_dataml.operators."
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """An asset that was seen, and the task that updated it."""
+    """An asset that was seen, and the task that updated it.
+
+    :param group: what its DAG's author calls assets of its sort.
+    """
 
     name: str
     uri: str
     producer: str | None = None
+    group: str | None = None
+
+    def entry(self) -> AssetEntry:
+        """Return what the catalog shall hold of it; other tools know it by the names its uri stands for."""
+        return AssetEntry(
+            name=self.name,
+            kind="external",
+            uri=self.uri,
+            asset_group=self.group,
+            location={"producer": self.producer} if self.producer else {},
+            aliases=aliases_of(self.uri),
+            source="observed",
+        )
 
 
 class Observer:
@@ -93,15 +113,7 @@ class Observer:
     def _write(self, batch: list[Sighting]) -> None:
         newest = {sighting.name: sighting for sighting in batch}
         with self._open() as ledger:
-            for sighting in newest.values():
-                location = {"producer": sighting.producer} if sighting.producer else None
-                ledger.assets.register(
-                    name=sighting.name,
-                    kind="external",
-                    uri=sighting.uri,
-                    location=location,
-                    source="observed",
-                )
+            ledger.catalog.register_all(sighting.entry() for sighting in newest.values())
 
     def _complain(self, why: str) -> None:
         if not self._quiet:
@@ -130,21 +142,38 @@ class CatalogListener:
         """Note the asset of an event unless it is one of ours, which the operators register themselves."""
         try:
             asset = asset_event.asset
-            if not asset.uri.startswith(_OURS):
-                dag_id, task_id = asset_event.source_dag_id, asset_event.source_task_id
-                self.observer.see(Sighting(asset.name, asset.uri, f"{dag_id}.{task_id}" if dag_id else None))
+            dag_id, task_id = asset_event.source_dag_id, asset_event.source_task_id
+            self._see(asset, f"{dag_id}.{task_id}" if dag_id else None)
         except Exception as err:  # noqa: BLE001 - raising here would fail the request that reports a task's success
             log.warning("An asset event was not understood: %r", err)
 
     @hookimpl
     def on_task_instance_success(self, task_instance: Any) -> None:
-        """Keep what the checks of a task found that is not ours."""
+        """Note what the task says it reads and writes, and keep what its checks found that is not ours."""
+        self._note(task_instance)
         self._harvest(task_instance)
 
     @hookimpl
     def on_task_instance_failed(self, task_instance: Any) -> None:
         """Keep what the checks found that made a task fail, or did not."""
         self._harvest(task_instance)
+
+    def _see(self, asset: Any, producer: str | None) -> None:
+        if not asset.uri.startswith(_OURS):
+            # Airflow's own word for an asset of no group in particular.
+            group = getattr(asset, "group", None)
+            self.observer.see(
+                Sighting(asset.name, asset.uri, producer, None if group == _NO_GROUP else group)
+            )
+
+    def _note(self, task_instance: Any) -> None:
+        """Note inlets; outlets are told of by their events, where whoever writes them is known."""
+        try:
+            for inlet in getattr(getattr(task_instance, "task", None), "inlets", None) or ():
+                if getattr(inlet, "uri", None) and getattr(inlet, "name", None):
+                    self._see(inlet, None)
+        except Exception as err:  # noqa: BLE001 - a task whose work is done must not fail for what is said about it
+            log.warning("The inlets of a task were not understood: %r", err)
 
     def _harvest(self, task_instance: Any) -> None:
         try:

@@ -6,11 +6,14 @@ import logging
 import threading
 import time
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 from airflow.listeners.types import AssetEvent
+from airflow.sdk import Asset
 from airflow.serialization.definitions.assets import SerializedAsset
 
+from airflow_dataml.core.catalog import AssetEntry
 from airflow_dataml.core.errors import LedgerError
 from airflow_dataml.listeners.catalog import CatalogListener, Observer, Sighting, log
 
@@ -23,7 +26,7 @@ class FakeLedger:
     gate: threading.Event | None = None
 
     @property
-    def assets(self):
+    def catalog(self):
         return self
 
     def __enter__(self):
@@ -32,10 +35,10 @@ class FakeLedger:
     def __exit__(self, *exc):
         return None
 
-    def register(self, **facts):
+    def register_all(self, entries):
         if self.gate:
             self.gate.wait(10)
-        self.registered.append(facts)
+        self.registered += entries
 
 
 class Lines(logging.Handler):
@@ -62,8 +65,8 @@ def refuse():
     raise LedgerError(msg)
 
 
-def event(uri="s3://lake/orders", name="orders", dag_id="etl"):
-    asset = SerializedAsset(name=name, uri=uri, group="asset", extra={}, watchers=[])
+def event(uri="s3://lake/orders", name="orders", dag_id="etl", group="asset"):
+    asset = SerializedAsset(name=name, uri=uri, group=group, extra={}, watchers=[])
     return AssetEvent(
         asset=asset, extra={}, source_dag_id=dag_id, source_task_id="load" if dag_id else None, source_run_id="r",
         source_map_index=-1, source_aliases=[], partition_key=None,
@@ -84,20 +87,37 @@ def test_a_foreign_asset_is_registered_as_observed(listener, ledger):
     listener.on_asset_event_emitted(event())
     listener.observer.flush()
     assert ledger.registered == [
-        {
-            "name": "orders",
-            "kind": "external",
-            "uri": "s3://lake/orders",
-            "location": {"producer": "etl.load"},
-            "source": "observed",
-        }
+        AssetEntry(
+            "orders",
+            "external",
+            "s3://lake/orders",
+            location={"producer": "etl.load"},
+            aliases=(("s3://lake", "orders"),),
+            source="observed",
+        )
+    ]
+
+
+def test_the_group_of_an_asset_is_kept(listener, ledger):
+    listener.on_asset_event_emitted(event(group="finance"))
+    listener.observer.flush()
+    assert ledger.registered[0].asset_group == "finance"
+
+
+def test_what_a_task_reads_is_registered_too(listener, ledger):
+    inlet = Asset("postgres://db/shop/public/orders")
+    task = SimpleNamespace(inlets=[inlet, object()], check_results=None)
+    listener.on_task_instance_success(SimpleNamespace(task=task))
+    listener.observer.flush()
+    assert [(e.uri, e.aliases) for e in ledger.registered] == [
+        ("postgres://db:5432/shop/public/orders", (("postgres://db:5432", "shop.public.orders"),))
     ]
 
 
 def test_an_event_from_outside_a_task_names_no_producer(listener, ledger):
     listener.on_asset_event_emitted(event(dag_id=None))
     listener.observer.flush()
-    assert ledger.registered[0]["location"] is None
+    assert ledger.registered[0].location == {}
 
 
 def test_our_own_assets_are_left_to_the_operators(listener, ledger):
@@ -133,7 +153,7 @@ def test_any_error_inside_keeps_the_thread_alive(lines):
     for name in ("lost", "kept"):
         observer.see(Sighting(name, "s3://a"))
         observer.flush()
-    assert [facts["name"] for facts in ledger.registered] == ["kept"]
+    assert [entry.name for entry in ledger.registered] == ["kept"]
     assert lines == ["Assets updated outside DataML are not being added to its catalog: boom"]
 
 

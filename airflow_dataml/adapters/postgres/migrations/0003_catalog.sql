@@ -50,6 +50,7 @@ RETURNS text LANGUAGE sql STABLE AS $$
     (SELECT string_agg(c ->> 0, ' ') FROM dataml.schema_blob b, jsonb_array_elements(b.columns) c
      WHERE b.schema_hash = search_text.schema_hash)))
 $$;
+UPDATE dataml.asset SET search_text = dataml.search_text(description, documentation, owner, domain, schema_hash);
 -- What a list says and what people added to it.
 CREATE FUNCTION dataml.with_added(list jsonb, added jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
@@ -108,7 +109,7 @@ LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO dataml.asset_word (word, near)
   SELECT w, dataml.word_near(w) FROM (
-    SELECT DISTINCT w FROM added, unnest(tsvector_to_array(tsv)) w WHERE left(w, 1) NOT IN ('=', ':')) words
+    SELECT DISTINCT w FROM added, unnest(tsvector_to_array(tsv)) w WHERE w !~ '^([=:]|[0-9]+$)') words
   WHERE NOT EXISTS (SELECT FROM dataml.asset_word k WHERE k.word = w);
   RETURN NULL;
 END $$;
@@ -122,7 +123,7 @@ LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO dataml.asset_word (word, near)
   SELECT w, dataml.word_near(w) FROM unnest(tsvector_to_array(NEW.tsv)) w
-  WHERE left(w, 1) NOT IN ('=', ':') AND NOT EXISTS (SELECT FROM dataml.asset_word k WHERE k.word = w);
+  WHERE w !~ '^([=:]|[0-9]+$)' AND NOT EXISTS (SELECT FROM dataml.asset_word k WHERE k.word = w);
   RETURN NULL;
 END $$;
 CREATE TRIGGER asset_words_changed AFTER UPDATE OF name, search_text
@@ -130,7 +131,7 @@ CREATE TRIGGER asset_words_changed AFTER UPDATE OF name, search_text
   EXECUTE FUNCTION dataml.asset_words_changed();
 INSERT INTO dataml.asset_word (word, near)
 SELECT w, dataml.word_near(w) FROM (
-  SELECT DISTINCT w FROM dataml.asset, unnest(tsvector_to_array(tsv)) w WHERE left(w, 1) NOT IN ('=', ':')) words;
+  SELECT DISTINCT w FROM dataml.asset, unnest(tsvector_to_array(tsv)) w WHERE w !~ '^([=:]|[0-9]+$)') words;
 
 -- Every other name of an asset: OpenLineage namespace and name, uris, symlinks, names before a merge.
 CREATE TABLE dataml.asset_alias (
@@ -283,6 +284,18 @@ CREATE INDEX ON dataml.run (job_id, run_key) WHERE job_id IS NOT NULL;
 ALTER TABLE dataml.version
   ADD COLUMN origin text NOT NULL DEFAULT 'published' CHECK (origin IN ('published', 'snapshot', 'observed', 'found'));
 
+-- What was published stays as it is, whoever may amend what was observed: only the owner of the ledger mends it.
+CREATE FUNCTION dataml.version_refuse() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+  IF pg_has_role((SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'MEMBER') THEN
+    RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+  END IF;
+  RAISE EXCEPTION 'a version that was published never changes: % refused', TG_OP USING ERRCODE = 'insufficient_privilege';
+END $$;
+CREATE TRIGGER version_refuse BEFORE UPDATE OR DELETE ON dataml.version
+  FOR EACH ROW WHEN (OLD.origin IN ('published', 'snapshot')) EXECUTE FUNCTION dataml.version_refuse();
+
 -- ... and by whoever else was seen writing it.
 CREATE FUNCTION dataml.note_write() RETURNS trigger
 LANGUAGE plpgsql AS $$
@@ -390,7 +403,8 @@ CREATE TABLE dataml.lineage_event (
   event_time    timestamptz NOT NULL,
   -- What the emitting process knew of its task, which the event itself may lack.
   task          jsonb,
-  payload       jsonb NOT NULL,
+  -- As it came: nobody asks for parts of many, and text is taken and given back several times as fast.
+  payload       json NOT NULL,
   received_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
   -- In the graph: new, stored, or refused with the reason.
   state         text NOT NULL DEFAULT 'new' CHECK (state IN ('new', 'stored', 'refused')),
@@ -440,3 +454,11 @@ CREATE INDEX lineage_delivery_due ON dataml.lineage_delivery (backend_id, event_
 CREATE INDEX lineage_delivery_order ON dataml.lineage_delivery (backend_id, ordering_key, event_time, event_id) WHERE state = 'pending';
 CREATE INDEX lineage_delivery_dead ON dataml.lineage_delivery (backend_id, event_id) WHERE state = 'dead';
 CREATE INDEX ON dataml.lineage_delivery (event_id);
+
+-- Lists of incidents and of the audit chain that people filter.
+CREATE INDEX incident_unresolved ON dataml.incident (incident_id) WHERE state <> 'resolved';
+CREATE INDEX incident_asset ON dataml.incident (asset_id, incident_id);
+CREATE INDEX audit_subject ON dataml.audit (subject COLLATE "C", seq);
+CREATE INDEX audit_actor ON dataml.audit (actor COLLATE "C", seq);
+CREATE INDEX audit_action ON dataml.audit (action, seq);
+CREATE INDEX audit_at ON dataml.audit (at);
