@@ -1,4 +1,4 @@
-"""The modules of the page, as they lie in ``plugins/static``."""
+"""The modules of the page, as they were built into ``plugins/static``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,18 @@ MAIN = "dataml.js"
 
 @cache
 def sources() -> dict[str, bytes]:
-    """Return every module of the page by name."""
+    """Return every module of the page by name; where none was built, one that says so."""
     folder = resources.files("airflow_dataml.plugins") / "static"
-    found = {file.name: file.read_bytes() for file in folder.iterdir() if file.name.endswith(".js")}
+    files = folder.iterdir() if folder.is_dir() else ()
+    found = {file.name: file.read_bytes() for file in files if file.name.endswith(".js")}
+    if MAIN not in found:
+        return {MAIN: stand_in()}
     return dict(sorted(found.items()))
+
+
+def stand_in() -> bytes:
+    """Return what is shown where the page was not built."""
+    return (resources.files("airflow_dataml.plugins") / "unbuilt.js").read_bytes()
 
 
 @cache

@@ -15,7 +15,7 @@ _DAY_S = 86_400
 router = APIRouter()
 
 
-@router.get("/static/{release}/{module}")
+@router.get("/static/{release}/{module}", include_in_schema=False)
 def script(release: str, module: str) -> Response:
     """Return a module of the page; a browser may keep it, unless it asked for another release's."""
     source = sources().get(module)

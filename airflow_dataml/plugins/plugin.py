@@ -13,6 +13,7 @@ from typing import Any
 from airflow.sdk.plugins_manager import AirflowPlugin
 
 from airflow_dataml.listeners.catalog import CatalogListener
+from airflow_dataml.listeners.lineage import LineageListener
 
 log = logging.getLogger(__name__)
 NAME = "DataML"
@@ -26,7 +27,7 @@ class DataMLPlugin(AirflowPlugin):
     """
 
     name = "dataml"
-    listeners: list[Any] = [CatalogListener()]  # noqa: RUF012 - as the base class declares it
+    listeners: list[Any] = [CatalogListener(), LineageListener()]  # noqa: RUF012 - as the base class declares it
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]

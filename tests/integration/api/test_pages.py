@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
+from airflow_dataml.api.app import _configured_ledger
 from airflow_dataml.api.modules import digest, sources
 
 pytestmark = pytest.mark.integration
@@ -20,7 +23,7 @@ def test_assets_carry_version_verdict_and_incidents(viewer):
     assert [
         (a["name"], a["kind"], a["version"], a["rows"], a["verdict"], a["incidents"]) for a in page["items"]
     ] == [
-        ("ride_demand", "model", 1, None, "pass", 0),
+        ("ride_demand", "model", 1, None, None, 0),
         ("rides", "dataset", 2, 100, "fail", 1),
     ]
     assert page["next"] is None
@@ -28,10 +31,55 @@ def test_assets_carry_version_verdict_and_incidents(viewer):
 
 def test_assets_page_by_name(viewer):
     first = _get(viewer, "/assets?limit=1")
-    assert (first["items"][0]["name"], first["next"]) == ("ride_demand", "ride_demand")
-    second = _get(viewer, f"/assets?limit=1&after={first['next']}")
-    assert second["items"][0]["name"] == "rides"
-    assert _get(viewer, "/assets?kind=model")["items"][0]["name"] == "ride_demand"
+    second = _get(viewer, f"/assets?limit=1&after={quote(first['next'])}")
+    assert [a["name"] for a in first["items"] + second["items"]] == ["ride_demand", "rides"]
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("?q=ride", ["rides", "ride_demand"]),
+        ("?q=demnad", ["ride_demand"]),
+        ("?q=ride&kind=model", ["ride_demand"]),
+        ("?kind=model&kind=dataset", ["ride_demand", "rides"]),
+        ("?failing=true", ["rides"]),
+        ("?stale=true", []),
+        ("?owner=nobody", []),
+        ("?q=nowhere", []),
+    ],
+    ids=str,
+)
+def test_assets_are_found_by_words_and_filters(viewer, query, names):
+    assert sorted(a["name"] for a in _get(viewer, f"/assets{query}")["items"]) == sorted(names)
+
+
+def test_a_slip_is_mended_and_said(viewer):
+    assert _get(viewer, "/assets?q=demnad")["mended"] == {"demnad": ["demand"]}
+
+
+def test_words_are_completed(viewer):
+    assert "rides" in _get(viewer, "/words?q=ri")["words"]
+
+
+def test_an_asset_has_its_columns_and_other_names(viewer):
+    asset = _get(viewer, "/assets/rides")
+    assert [(c["name"], c["type"]) for c in asset["columns"]] == [
+        ("ride_id", "integer"),
+        ("fare", "double precision"),
+    ]
+    assert asset["stale"] is None
+
+
+def test_what_is_made_of_an_asset_by_which_job(viewer):
+    (down,) = _get(viewer, "/assets/rides/neighbours")["items"]
+    assert (down["asset"], down["kind"], down["jobs"]) == ("ride_demand", "model", ["rides.train"])
+    (up,) = _get(viewer, "/assets/ride_demand/neighbours?direction=upstream")["items"]
+    assert up["asset"] == "rides"
+    assert _get(viewer, "/assets/rides/neighbours?direction=upstream")["items"] == []
+
+
+def test_an_asset_with_one_schema_has_no_history_of_it(viewer):
+    assert _get(viewer, "/assets/rides/schemas") == {"items": [], "next": None}
 
 
 def test_one_asset_has_its_aliases_and_open_incidents(viewer):
@@ -108,7 +156,7 @@ def test_incidents(viewer, query, found):
 def test_audit_is_verified_when_asked(viewer):
     first = _get(viewer, "/audit?limit=2&verify=true")
     assert (first["entries"], first["fault"], [a["seq"] for a in first["items"]]) == (3, None, [3, 2])
-    assert set(_get(viewer, f"/audit?before={first['next']}")) == {"items", "next"}
+    assert _get(viewer, f"/audit?before={first['next']}")["entries"] is None
 
 
 @pytest.mark.parametrize("module", sorted(sources()))
@@ -134,11 +182,22 @@ def test_at_another_release_s_address_nothing_is_kept(viewer):
         ("/lineage/RIDES", 422, "not usable"),
         ("/lineage/rides?direction=sideways", 422, "upstream"),
         ("/assets?limit=0", 422, "greater than"),
+        ("/assets?kind=table", 422, "dataset"),
+        ("/assets?after=x", 422, "no key of a page"),
     ],
     ids=str,
 )
 def test_what_is_not_there_is_said_in_words(viewer, path, status, words):
     assert words in str(_get(viewer, path, status)["detail"])
+
+
+def test_a_ledger_that_is_not_configured_is_503_naming_the_option(client_on, monkeypatch):
+    client = client_on("postgresql://u:hunter2@127.0.0.1:1/nothing")
+    monkeypatch.setenv("AIRFLOW__DATAML__CONN_ID", "elsewhere")
+    client.app.state.open_ledger = _configured_ledger
+    detail = _get(client, "/assets", 503)["detail"]
+    assert "[dataml] conn_id" in detail
+    assert "'elsewhere'" in detail
 
 
 def test_a_dead_ledger_is_503_in_words_without_host_or_password(client_on):
@@ -165,7 +224,7 @@ def test_a_reader_role_is_enough(client_on, filled_dsn, tmp_path):
             admin.execute(f"CREATE ROLE {role} LOGIN")
         admin.execute(GRANTS.format(reader="r_reader", writer="r_writer", approver="r_approver"))
         reader = client_on(make_conninfo(filled_dsn, user="r_reader"))
-        paths = ["/assets", "/assets/rides", "/assets/rides/versions", "/assets/rides/reports", "/assets/rides/checks", "/assets/rides/profile?version=1", "/assets/rides/compare?old=1&new=2", "/reports/1", "/lineage/rides", "/quarantine", "/branches", "/incidents", "/audit?verify=true"]  # fmt: skip
+        paths = ["/assets", "/assets/rides", "/assets/rides/versions", "/assets?q=ride", "/words?q=ri", "/assets/rides/schemas", "/assets/rides/neighbours", "/delivery", "/assets/rides/reports", "/assets/rides/checks", "/assets/rides/profile?version=1", "/assets/rides/compare?old=1&new=2", "/reports/1", "/lineage/rides", "/quarantine", "/branches", "/incidents", "/audit?verify=true"]  # fmt: skip
         answers = {path: reader.get(path).status_code for path in paths}
         for role in ("r_reader", "r_writer", "r_approver"):
             admin.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")

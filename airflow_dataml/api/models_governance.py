@@ -1,0 +1,95 @@
+"""What the API answers about incidents and the audit chain, as types."""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - pydantic resolves annotations while running
+from typing import Any
+
+from pydantic import Field
+
+from airflow_dataml.api.models import Answer, AuditEntry, IncidentRow, Page, WorstCheck
+from airflow_dataml.api.models_model import WindowFacts, Writer
+
+
+class Evidence(Writer):
+    """The report an incident was opened with.
+
+    :param checks: how many checks it holds; ``worst`` are those that did not pass, the worst first.
+    :param window: of a monitor report, what moved.
+    """
+
+    report_id: int
+    kind: str
+    verdict: str
+    created_at: datetime
+    version: int | None = None
+    summary: str | None = None
+    partition_key: str | None = None
+    rows: int | None = None
+    checks: int = 0
+    worst: list[WorstCheck] = Field(default_factory=list)
+    window: WindowFacts | None = None
+
+
+class LinkedVersion(Answer):
+    """A version an incident has to do with, and how."""
+
+    asset: str
+    version: int
+    role: str
+    created_at: datetime
+
+
+class UpstreamVersion(Writer):
+    """A version that what went wrong was made from, so many steps away."""
+
+    asset: str
+    version: int
+    depth: int
+    created_at: datetime
+
+
+class Event(Answer):
+    """One moment of an incident."""
+
+    at: datetime
+    what: str
+    who: str | None = None
+    words: str | None = None
+    verdict: str | None = None
+    report: int | None = None
+
+
+class Incident(IncidentRow):
+    """One incident with its evidence, what it may come from, and what was done about it."""
+
+    asset_kind: str
+    partition_key: str | None = None
+    evidence: Evidence
+    linked: list[LinkedVersion]
+    upstream: list[UpstreamVersion]
+    timeline: list[Event]
+
+
+class AuditPage(Page[AuditEntry]):
+    """Audit entries; with ``verify`` how many the chain has, and its first fault.
+
+    :param actions: every action the chain holds, where the first page was asked for.
+    """
+
+    actions: list[str] | None = None
+    entries: int | None = Field(default=None, description="asked for with verify")
+    fault: str | None = None
+
+
+class Line(Answer):
+    """One line of the export."""
+
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    detail: Any
+    prev_hash: str
+    hash: str

@@ -1,0 +1,7 @@
+// The quarantine of all datasets.
+
+import { Quarantines } from "../dataset/quarantines";
+
+export default function Quarantine() {
+  return <Quarantines />;
+}
