@@ -75,9 +75,16 @@ def windows(*, ledger: Ledger, model: Model, before: Key = None, limit: Limit = 
 
 
 @router.get("/models/{model:path}/decisions", response_model=Page[models_model.DecisionRow])
-def decisions(*, ledger: Ledger, model: Model, before: Key = None, limit: Limit = 50) -> dict[str, Any]:
-    """Return what was decided about a model and why, newest first."""
-    rows = ModelReading(ledger.connection).decisions(model["asset_id"], before=before, limit=limit)
+def decisions(
+    *, ledger: Ledger, model: Model, waits: bool = True, before: Key = None, limit: Limit = 50
+) -> dict[str, Any]:
+    """Return what was decided about a model and why, newest first.
+
+    :param waits: with those to wait, of which there is one for each calm window.
+    """
+    rows = ModelReading(ledger.connection).decisions(
+        model["asset_id"], waits=waits, before=before, limit=limit
+    )
     return page(rows, "report_id", limit)
 
 

@@ -87,3 +87,5 @@ async def _body(request: Request) -> Any:
         return json.loads(body)
     except ValueError as err:
         raise HTTPException(422, f"The body is no JSON: {err}.") from err
+    except RecursionError as err:
+        raise HTTPException(422, "The body is nested too deep to be read.") from err

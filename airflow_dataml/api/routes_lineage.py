@@ -16,7 +16,6 @@ from airflow_dataml.adapters.postgres.reading_lineage import FAN, Bounds, Lineag
 from airflow_dataml.api import models_lineage as models
 from airflow_dataml.api.ledger import Ledger  # noqa: TC001 - FastAPI resolves annotations while running
 from airflow_dataml.core.errors import SpecError
-from airflow_dataml.core.lineage import version_node
 
 if TYPE_CHECKING:
     from airflow_dataml.adapters.postgres.ledger import PostgresLedger
@@ -134,7 +133,4 @@ def _node(
     entry = ledger.assets.get(asset)
     if reading.by == "asset":
         return f"asset:{entry['asset_id']}"
-    name = str(entry["name"])
-    if version:
-        return str(version_node(ledger.versions.find(f"{name}@{version}").version_id))
-    return reading.head(name, entry["asset_id"])
+    return reading.version(entry["asset_id"], str(entry["name"]), version)

@@ -17,7 +17,7 @@ from airflow_dataml.core.refs import Relation, TaskKey
 from airflow_dataml.core.runs import RunIdentity
 from airflow_dataml.core.scores import event_quality
 from airflow_dataml.hooks.ledger import DataMLHook
-from airflow_dataml.links import LINK_KEY, LedgerLink, asset_path
+from airflow_dataml.links import LINK_KEY, LedgerLink, LineageLink, asset_path
 from airflow_dataml.naming import Database
 from airflow_dataml.operators.facets import LineageTelling
 from airflow_dataml.retries import RETRY_POLICY
@@ -27,7 +27,7 @@ from airflow_dataml.steps.publish import place_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from airflow.sdk import Asset
+    from airflow.sdk import Asset, BaseOperatorLink
     from airflow.sdk.definitions.context import Context
 
     from airflow_dataml.adapters.postgres.ledger import PostgresLedger
@@ -45,7 +45,7 @@ class DataMLOperator(LineageTelling, BaseOperator):
     :param dataml_conn_id: connection of the ledger; ``[dataml] conn_id`` unless given.
     """
 
-    operator_extra_links = (LedgerLink(),)
+    operator_extra_links: tuple[BaseOperatorLink, ...] = (LedgerLink(), LineageLink())
 
     def __init__(self, *, dataml_conn_id: str | None = None, **kwargs: Any) -> None:
         if "retry_policy" not in (kwargs.get("default_args") or {}):

@@ -9,6 +9,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow_dataml.assets import retrain
 from airflow_dataml.core.facets import outcome, parameters
 from airflow_dataml.core.monitoring import MonitorPolicy, RetrainPolicy
+from airflow_dataml.links import IncidentsLink
 from airflow_dataml.operators.base import DataMLOperator, authored, branch_of, ref_of
 from airflow_dataml.operators.facets import Declared
 from airflow_dataml.steps.decide import decide_after_monitor
@@ -39,6 +40,7 @@ class ModelMonitorOperator(DataMLOperator):
     """
 
     template_fields: Sequence[str] = ("partition_key", "key_columns", "policy", "branch")
+    operator_extra_links = (*DataMLOperator.operator_extra_links, IncidentsLink())
 
     def __init__(
         self,

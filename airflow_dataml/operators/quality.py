@@ -15,6 +15,7 @@ from airflow_dataml.core.facets import DatasetFact
 from airflow_dataml.core.refs import Relation
 from airflow_dataml.core.scores import event_quality
 from airflow_dataml.hooks.ledger import DataMLHook
+from airflow_dataml.links import IncidentsLink
 from airflow_dataml.naming import Names, ledger_database
 from airflow_dataml.operators.base import (
     DataMLOperator,
@@ -81,6 +82,7 @@ class QualityCheckOperator(DataMLOperator, BaseSQLOperator):
     template_fields: Sequence[str] = (
         "staged", "version", "table", "conn_id", "contract", "data_timestamp", "variables", "branch",
     )  # fmt: skip
+    operator_extra_links = (*DataMLOperator.operator_extra_links, IncidentsLink())
 
     def __init__(
         self,

@@ -93,11 +93,11 @@ class LedgerReading:
     def catalog(
         self, *, kinds: tuple[str, ...] | None = None, after: str = "", limit: int = 100
     ) -> list[dict[str, Any]]:
-        """Return a page of assets by name, each with its current version and what was thought of it."""
+        """Return a page of assets by name, without those deleted or merged away, each with its current version."""
         wanted = list(kinds) if kinds else None
         return self._db.rows(
             _CATALOG
-            + "WHERE a.name > %s AND (%s::text[] IS NULL OR a.kind = ANY (%s)) ORDER BY a.name LIMIT %s",
+            + "WHERE a.name > %s AND a.status <> 'deleted' AND (%s::text[] IS NULL OR a.kind = ANY (%s)) ORDER BY a.name LIMIT %s",
             [list(JUDGING), after, wanted, wanted, limit],
         )
 

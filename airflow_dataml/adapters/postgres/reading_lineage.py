@@ -25,7 +25,7 @@ FAN = 40
 EDGES = 30_000
 MOMENTS = 120
 # What an impact counts at most; and whom it names.
-REACHED = 50_000
+REACHED = 10_000
 NAMED = 200
 _ENDS = {"upstream": ("dst", "src"), "downstream": ("src", "dst")}
 
@@ -134,14 +134,16 @@ class LineageReading:
             return f"asset:{number}"
         return f"version:{number}" if number > 0 else f"report:{-number}"
 
-    def head(self, name: str, asset_id: int) -> str:
-        """Return the version of an asset that readers get, or where nobody points at one its newest.
+    def version(self, asset_id: int, asset: str, wanted: str | None) -> str:
+        """Return a version of an asset of any name: by number or alias, else what readers get, else its newest.
 
-        :raises VersionNotFoundError: it has none.
+        :raises VersionNotFoundError: there is none.
         """
-        found = self._db.scalar(sql.HEAD, [asset_id, asset_id])
+        number = int(wanted) if wanted and wanted.isdecimal() else None
+        found = self._db.scalar(sql.VERSION, [asset_id, wanted, wanted, number, wanted])
         if found is None:
-            msg = f"{name!r} has no version yet: look at it in the graph of assets."
+            missing = f"no version {wanted!r}" if wanted else "no version yet"
+            msg = f"{asset!r} has {missing}: look at it in the graph of assets."
             raise VersionNotFoundError(msg)
         return f"version:{found}"
 

@@ -146,8 +146,9 @@ EXISTS = {
     "version": "SELECT true FROM dataml.version WHERE version_id = %s",
     "report": "SELECT true FROM dataml.report WHERE report_id = %s",
 }
-HEAD = """
-SELECT coalesce(
-  (SELECT version_id FROM dataml.alias WHERE asset_id = %s AND name IN ('current', 'champion') ORDER BY name DESC LIMIT 1),
-  (SELECT version_id FROM dataml.version WHERE asset_id = %s ORDER BY number DESC LIMIT 1))
+# A number is never an alias. Where nothing is asked for, what everybody reads comes before what is newest.
+VERSION = """
+SELECT v.version_id FROM dataml.version v LEFT JOIN dataml.alias l USING (asset_id, version_id)
+WHERE v.asset_id = %s AND (%s::text IS NULL OR l.name = %s OR v.number = %s)
+ORDER BY %s::text IS NULL AND l.name IN ('current', 'champion') IS TRUE DESC, v.number DESC LIMIT 1
 """

@@ -79,6 +79,7 @@ SELECT r.report_id, r.verdict, r.created_at, r.version_id, v.number AS version, 
        run.dag_id, run.run_id, run.task_id, run.map_index
 FROM dataml.report r LEFT JOIN dataml.version v USING (version_id) JOIN dataml.run run ON run.run_key = r.run_key
 WHERE r.asset_id = %s AND r.kind = %s AND (%s::bigint IS NULL OR r.report_id < %s)
+  AND (%s OR r.body ->> 'action' <> 'wait')
 ORDER BY r.report_id DESC LIMIT %s
 """
 # A promotion names its evaluation; what follows a monitor report is joined to it by an edge.
@@ -174,9 +175,14 @@ class ModelReading:
             for row in rows
         ]
 
-    def decisions(self, asset_id: int, *, before: int | None = None, limit: int = 50) -> list[dict[str, Any]]:
-        """Return a page of decisions with their reasons, and the version that answered a call to retrain."""
-        rows = self._reports(asset_id, "decision", before, limit)
+    def decisions(
+        self, asset_id: int, *, waits: bool = True, before: int | None = None, limit: int = 50
+    ) -> list[dict[str, Any]]:
+        """Return a page of decisions with their reasons, and the version that answered a call to retrain.
+
+        :param waits: with those to wait, of which there is one for each calm window.
+        """
+        rows = self._reports(asset_id, "decision", before, limit, waits=waits)
         answered = {
             row["of"]: row["number"]
             for row in self._db.rows(_ANSWERED, [[-row["report_id"] for row in rows]])
@@ -216,8 +222,10 @@ class ModelReading:
         run = {name: row[name] for name in ("dag_id", "run_id", "task_id", "code_version")}
         return {"run": run, "moves": self._db.rows(_CAME, [version.version_id, version.version_id, _MOVES])}
 
-    def _reports(self, asset_id: int, kind: str, before: int | None, limit: int) -> list[dict[str, Any]]:
-        return self._db.rows(_REPORTS, [asset_id, kind, before, before, limit])
+    def _reports(
+        self, asset_id: int, kind: str, before: int | None, limit: int, *, waits: bool = True
+    ) -> list[dict[str, Any]]:
+        return self._db.rows(_REPORTS, [asset_id, kind, before, before, waits, limit])
 
     def _followed(self, report_ids: list[int]) -> dict[int, dict[str, Any]]:
         return {row["of"]: row for row in self._db.rows(_FOLLOWED, [[-one for one in report_ids]])}

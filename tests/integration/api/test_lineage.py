@@ -15,8 +15,17 @@ from airflow_dataml.core.column_lineage import ColumnMap
 pytestmark = pytest.mark.integration
 START = datetime(2026, 3, 1, tzinfo=UTC)
 KINDS = {"raw": "external", "clean": "dataset", "joined": "dataset", "churn": "model", "scores": "prediction"}
-FLOWS = (("raw", "clean"), ("clean", "joined"), ("joined", "churn"), ("joined", "scores"), ("churn", "scores"))
-COLUMNS = {"clean": [["id", "bigint", 0], ["fare", "numeric", 0]], "raw": [["id", "bigint", 0], ["cents", "bigint", 0]]}
+FLOWS = (
+    ("raw", "clean"),
+    ("clean", "joined"),
+    ("joined", "churn"),
+    ("joined", "scores"),
+    ("churn", "scores"),
+)
+COLUMNS = {
+    "clean": [["id", "bigint", 0], ["fare", "numeric", 0]],
+    "raw": [["id", "bigint", 0], ["cents", "bigint", 0]],
+}
 MAP = ColumnMap((("fare", "cents", "direct", "value"), ("", "id", "indirect", "filter")), "sqlglot", 0.95)
 
 
@@ -29,7 +38,9 @@ class World:
         self.db = psycopg.connect(dsn, autocommit=True)
         self.asset: dict[str, int] = {}
         self.version: dict[tuple[str, int], int] = {}
-        self.job = self._one("INSERT INTO dataml.job (namespace, name) VALUES ('airflow', 'shop.load') RETURNING job_id")
+        self.job = self._one(
+            "INSERT INTO dataml.job (namespace, name) VALUES ('airflow', 'shop.load') RETURNING job_id"
+        )
         self.run = self._one(
             """INSERT INTO dataml.run (dag_id, run_id, task_id, job_id) VALUES ('shop', 'r1', 'load', %s) RETURNING run_key""",
             self.job,
@@ -50,9 +61,14 @@ class World:
     def add(self, name, kind="dataset", versions=2):
         schema = None
         if name in COLUMNS:
-            schema = self._one(
-                "INSERT INTO dataml.schema_blob VALUES (%s, %s) RETURNING 1::text, schema_hash", name, Jsonb(COLUMNS[name])
-            ) and name
+            schema = (
+                self._one(
+                    "INSERT INTO dataml.schema_blob VALUES (%s, %s) RETURNING 1::text, schema_hash",
+                    name,
+                    Jsonb(COLUMNS[name]),
+                )
+                and name
+            )
         self.asset[name] = self._one(
             """INSERT INTO dataml.asset (name, kind, uri, owner, source, schema_hash, tags, location)
                VALUES (%s, %s, %s, 'ana', 'declared', %s, '[]', '{}') RETURNING asset_id""",
@@ -191,6 +207,24 @@ class TestAround:
     def test_what_is_asked_wrongly_is_said(self, ask, query, status, words):
         assert words in str(ask("/graph", status, **query)["detail"])
 
+    def test_a_version_of_any_name_by_number_or_alias(self, ask, world):
+        name = "postgres://db:5432/shop.public.Orders"
+        world.add(name, "external", versions=3)
+        world.db.execute(
+            "INSERT INTO dataml.alias (asset_id, name, version_id) VALUES (%s, 'current', %s)",
+            [world.asset[name], world.version[name, 2]],
+        )
+        found = {
+            version: ask("/graph", asset=name, **({"version": version} if version else {}))
+            for version in (None, "1", "current")
+        }
+        assert {v: graph["nodes"][0]["number"] for v, graph in found.items()} == {
+            None: 2,
+            "1": 1,
+            "current": 2,
+        }
+        assert "no version '9'" in ask("/graph", 404, asset=name, version="9")["detail"]
+
     def test_an_asset_without_a_version_is_drawn_by_name(self, ask, world):
         world.add("bare", "external", versions=0)
         ask("/graph", 404, asset="bare")
@@ -208,7 +242,10 @@ class TestPath:
         assert (graph["nodes"], graph["edges"]) == ([], [])
 
     def test_versions_by_node(self, ask, world):
-        ends = {"source": f"version:{world.version['raw', 1]}", "target": f"version:{world.version['churn', 1]}"}
+        ends = {
+            "source": f"version:{world.version['raw', 1]}",
+            "target": f"version:{world.version['churn', 1]}",
+        }
         assert _names(ask("/graph/path", **ends)) == {"raw@1", "clean@1", "joined@1", "churn@1"}
 
 
@@ -216,8 +253,14 @@ class TestImpact:
     @pytest.mark.parametrize("by", ["version", "asset"], ids=str)
     def test_counts_kinds_and_names_models_and_people(self, ask, by):
         found = ask("/graph/impact", asset="clean", by=by)
-        assert {kind["kind"]: kind["assets"] for kind in found["kinds"]} == {"dataset": 1, "model": 1, "prediction": 1}
-        assert [(model["name"], model["steps"], model["owner"]) for model in found["models"]] == [("churn", 2, "ana")]
+        assert {kind["kind"]: kind["assets"] for kind in found["kinds"]} == {
+            "dataset": 1,
+            "model": 1,
+            "prediction": 1,
+        }
+        assert [(model["name"], model["steps"], model["owner"]) for model in found["models"]] == [
+            ("churn", 2, "ana")
+        ]
         assert found["owners"] == [{"owner": "ana", "assets": 3}]
         assert len(found["nodes"]) == 3
 
@@ -255,7 +298,12 @@ class TestColumns:
 class TestPulse:
     def test_a_ledger_without_events_is_at_rest(self, ask):
         found = ask("/delivery/pulse")
-        assert found["projection"] == {"waiting": 0, "oldest_waiting": None, "lag_s": None, "newest_event": None}
+        assert found["projection"] == {
+            "waiting": 0,
+            "oldest_waiting": None,
+            "lag_s": None,
+            "newest_event": None,
+        }
         assert found["backends"] == []
         assert found["spool"]["waiting"] == 0
 

@@ -116,6 +116,8 @@ def test_decisions_name_the_report_they_were_taken_on(lively):
     assert decisions[0]["evaluation"]
     assert not decisions[0]["monitor"]
     assert {d["action"] for d in decisions} == {"keep", "promote", "wait", "retrain"}
+    acted = _all(lively, f"{MODEL}/decisions?waits=false", "report_id")
+    assert acted == [d for d in decisions if d["action"] != "wait"]
 
 
 class TestTraining:

@@ -17,7 +17,7 @@ describe("the page at an address", () => {
     expect([found.route.place, found.name]).toEqual([place, name]);
   });
   it("is of one place each", () => {
-    expect(new Set(ROUTES.map((route) => route.place)).size).toBe(ROUTES.length);
+    expect(new Set(ROUTES.map((route) => `${route.place} ${Boolean(route.named)}`)).size).toBe(ROUTES.length);
   });
   it.each(ROUTES.map((route) => [route.place, route]))("%s has its own chunk with a component", async (_, route) => {
     const page = (await import(`../src/pages/${route.place || "catalog"}.tsx`)) as { default: unknown };

@@ -596,6 +596,8 @@ export interface paths {
         /**
          * Decisions
          * @description Return what was decided about a model and why, newest first.
+         *
+         *     :param waits: with those to wait, of which there is one for each calm window.
          */
         get: operations["decisions_models__model__decisions_get"];
         put?: never;
@@ -4186,6 +4188,7 @@ export interface operations {
     decisions_models__model__decisions_get: {
         parameters: {
             query?: {
+                waits?: boolean;
                 before?: number | null;
                 limit?: number;
             };

@@ -120,7 +120,7 @@ function Missing({ asked, shown }: { asked: Asked; shown: Shown }) {
   return (
     <Box>
       <State answer={shown} />
-      {shown.error && asked.by === "version" && (
+      {asked.by === "version" && shown.error?.message.includes("no version") && (
         <Note>
           <Go to={addressOf({ ...asked, by: "asset", node: null, open: [] })}>Look at it in the graph of assets</Go>
         </Note>
@@ -152,7 +152,7 @@ export function Explorer({ name, query }: { name: string; query: URLSearchParams
       )}
       {picture && shown.error && <State answer={{ error: shown.error }} />}
       {picture && <NothingAround asked={asked} picture={picture} />}
-      {picture && picture.nodes.size > 0 && (
+      {picture && !asked.list && picture.nodes.size > 0 && (
         <Flex gap={4} direction={{ base: "column", lg: "row" }} align="stretch">
           <Box flex={1} minW={0}>
             <GraphCanvas

@@ -23,9 +23,19 @@ export function pictureOf(graphs: LineageGraph[]): Picture {
   const up = new Map<string, string[]>();
   const down = new Map<string, string[]>();
   const known = [...edges.values()].filter(({ src, dst }) => nodes.has(src) && nodes.has(dst));
+  const join = (ends: Map<string, string[]>, from: string, to: string) => {
+    const list = ends.get(from);
+    if (list) list.push(to);
+    else ends.set(from, [to]);
+  };
+  // Two nodes may be joined in several ways, and are neighbours once.
+  const pairs = new Set<string>();
   for (const { src, dst } of known) {
-    if (!down.get(src)?.includes(dst)) down.set(src, [...(down.get(src) ?? []), dst]);
-    if (!up.get(dst)?.includes(src)) up.set(dst, [...(up.get(dst) ?? []), src]);
+    const pair = `${src} ${dst}`;
+    if (pairs.has(pair)) continue;
+    pairs.add(pair);
+    join(down, src, dst);
+    join(up, dst, src);
   }
   return { start: graphs[0]?.start ?? "", nodes, edges: known, up, down };
 }

@@ -24,6 +24,7 @@ export interface Shown {
 const DISTINCT = 0.16;
 type Pen = CanvasRenderingContext2D;
 
+/** Draws what is in view, and says how much that was: cards and lines. */
 export function paint(pen: Pen, scene: Scene, shown: Shown): number {
   const { camera, size, ink } = shown;
   const view = inView(camera, size);
@@ -37,13 +38,14 @@ export function paint(pen: Pen, scene: Scene, shown: Shown): number {
     line.bounds[0] <= view.right &&
     line.bounds[3] >= view.top &&
     line.bounds[1] <= view.bottom;
-  lines(pen, scene.lines.filter(seen), shown, scene.flows.length > 0);
+  const inSight = scene.lines.filter(seen);
+  lines(pen, inSight, shown, scene.flows.length > 0);
   flows(pen, scene, seen, shown);
   const cards = cardsIn(scene, view);
   if (camera.scale < DISTINCT || cards.length > 1500) blocks(pen, cards, shown);
   else for (const card of cards) drawCard(pen, card, shown, scene);
   pen.restore();
-  return cards.length;
+  return cards.length + inSight.length;
 }
 
 function along(pen: Pen, points: Line["points"]): void {

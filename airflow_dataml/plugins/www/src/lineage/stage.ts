@@ -17,18 +17,30 @@ const MAP: Size = { width: 168, height: 112 };
 // Smaller than this is not read; what is brought into view to be read is shown so large.
 const READABLE = 0.55;
 const COMFORTABLE = 0.85;
+// With more than this in view a frame takes longer than a screen waits: while one moves, the last drawing moves
+// along, with this much around it, and is drawn anew when one stops or comes to its edge.
+const MANY = 700;
+const AROUND = 240;
+const STILL_MS = 90;
+
+interface Kept {
+  image: HTMLCanvasElement;
+  camera: Camera;
+  size: Size;
+}
 
 export class Stage {
   camera: Camera = { x: 0, y: 0, scale: 1 };
   size: Size = { width: 0, height: 0 };
   hovered: string | null = null;
   focused = false;
-  /** Drawn frames and how long the last one took, for who measures. */
-  frames = { drawn: 0, ms: 0, cards: 0 };
   private scene: Scene | null = null;
   private look: Look = { selected: null, lit: null, matches: null, traced: null };
   private ink: Ink;
   private asked = 0;
+  private kept: Kept | null = null;
+  private much = 0;
+  private still: ReturnType<typeof setTimeout> | undefined;
   private map: { image: HTMLCanvasElement; at: { scale: number; x: number; y: number } } | null = null;
 
   constructor(
@@ -42,6 +54,7 @@ export class Stage {
   recolour(): void {
     this.ink = inkNear(this.canvas.parentElement ?? document.body);
     this.map = null;
+    this.kept = null;
     this.redraw();
   }
 
@@ -49,6 +62,7 @@ export class Stage {
     if (!width || !height) return;
     const before = this.size;
     this.size = { width, height };
+    this.kept = null;
     if (!before.width) this.arrive();
     this.redraw();
   }
@@ -60,6 +74,7 @@ export class Stage {
     const first = !this.scene;
     this.scene = scene;
     this.map = null;
+    this.kept = null;
     if (held && now) {
       this.camera.x += (held.x - now.x) * this.camera.scale;
       this.camera.y += (held.y - now.y) * this.camera.scale;
@@ -72,6 +87,7 @@ export class Stage {
   dress(look: Look): void {
     this.look = look;
     this.map = null;
+    this.kept = null;
     this.redraw();
   }
 
@@ -127,7 +143,8 @@ export class Stage {
   hover(node: string | null): void {
     if (this.hovered === node) return;
     this.hovered = node;
-    this.redraw();
+    if (this.much > MANY) this.later();
+    else this.redraw();
   }
 
   /** Look at where the small map was touched. */
@@ -148,10 +165,19 @@ export class Stage {
 
   close(): void {
     cancelAnimationFrame(this.asked);
+    clearTimeout(this.still);
+  }
+
+  /** Draw anew when nothing has moved for a moment. */
+  private later(): void {
+    clearTimeout(this.still);
+    this.still = setTimeout(() => {
+      this.kept = null;
+      this.redraw();
+    }, STILL_MS);
   }
 
   private draw(): void {
-    const began = performance.now();
     const pen = prepared(this.canvas, this.size);
     if (!pen || !this.scene) return;
     const shown: Shown = {
@@ -162,9 +188,29 @@ export class Stage {
       focused: this.focused,
       ...this.look,
     };
-    const cards = paint(pen, this.scene, shown);
+    if (this.much > MANY) this.moveAlong(pen, this.scene, shown);
+    else this.much = paint(pen, this.scene, shown);
     this.overview(shown);
-    this.frames = { drawn: this.frames.drawn + 1, ms: performance.now() - began, cards };
+  }
+
+  private moveAlong(pen: CanvasRenderingContext2D, scene: Scene, shown: Shown): void {
+    const { camera, size } = this;
+    if (!this.kept || !covers(this.kept, camera, size)) {
+      const image = this.kept?.image ?? document.createElement("canvas");
+      const wide = { width: size.width + 2 * AROUND, height: size.height + 2 * AROUND };
+      const moved = { ...camera, x: camera.x + AROUND, y: camera.y + AROUND };
+      const drawn = prepared(image, wide);
+      if (!drawn) return;
+      this.much = paint(drawn, scene, { ...shown, camera: moved, size: wide });
+      this.kept = { image, camera: moved, size: wide };
+    } else if (this.kept.camera.scale !== camera.scale) {
+      this.later();
+    }
+    const { image, camera: then, size: wide } = this.kept;
+    const by = camera.scale / then.scale;
+    pen.fillStyle = this.ink.canvas;
+    pen.fillRect(0, 0, size.width, size.height);
+    pen.drawImage(image, camera.x - then.x * by, camera.y - then.y * by, wide.width * by, wide.height * by);
   }
 
   /** The small map, where not all is in view. */
@@ -185,6 +231,20 @@ export class Stage {
     pen.drawImage(this.map.image, 0, 0, MAP.width, MAP.height);
     paintFrame(pen, shown, MAP, this.map.at, this.ink.accent);
   }
+}
+
+/** Whether a kept drawing has all of what is in view now, or almost; zooming out may show a little of its edge. */
+function covers({ camera: then, size: wide }: Kept, camera: Camera, size: Size): boolean {
+  const by = camera.scale / then.scale;
+  if (by < 0.6 || by > 1.7) return false;
+  const [left, top] = [camera.x - then.x * by, camera.y - then.y * by];
+  const room = by < 1 ? AROUND : 0;
+  return (
+    left <= room &&
+    top <= room &&
+    left + wide.width * by >= size.width - room &&
+    top + wide.height * by >= size.height - room
+  );
 }
 
 /** A pen whose unit is the page's pixel, however many the screen has for one. */

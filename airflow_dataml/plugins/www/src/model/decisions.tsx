@@ -1,13 +1,14 @@
 // What was decided about a model: promotions and retrainings with their reasons, and who did what to it.
 
-import { Box, Text } from "@chakra-ui/react";
+import { Box, HStack, Text } from "@chakra-ui/react";
+import { useNavigate } from "react-router-dom";
 import { at } from "../api/client";
 import { usePages } from "../api/reading";
 import type { DecisionRow } from "../api/types";
 import { AuditRows } from "../governance/audit";
 import type { AssetPlaceProps } from "../pages/asset";
 import { assetPath, path } from "../ui/paths";
-import { type Column, Go, Mark, More, Muted, Rows, Section, State } from "../ui/pieces";
+import { type Column, Go, Mark, More, Muted, Rows, Section, State, Toggle } from "../ui/pieces";
 import { utc } from "../ui/words";
 import { By, Reasons } from "./history";
 
@@ -45,13 +46,20 @@ const COLUMNS = (name: string): Column<DecisionRow>[] => [
   { title: "By", cell: (d) => <By run={d} /> },
 ];
 
-export default function Decisions({ asset, report }: AssetPlaceProps) {
+export default function Decisions({ asset, report, query }: AssetPlaceProps) {
   const { name } = asset;
-  const pages = usePages(at("/models/{model}/decisions", { model: name }));
+  const navigate = useNavigate();
+  const waits = query.has("waits");
+  const pages = usePages(at("/models/{model}/decisions", { model: name, waits }));
   const entries = usePages(at("/audit", { subject: name, limit: 20 }));
   return (
     <Box>
       <Section title="Decisions">
+        <HStack mb={2}>
+          <Toggle on={waits} flip={() => navigate(assetPath(name, { tab: "decisions", report, waits: !waits }))}>
+            Decisions to wait too
+          </Toggle>
+        </HStack>
         <State answer={pages} />
         {pages.first && (
           <Rows
@@ -60,7 +68,11 @@ export default function Decisions({ asset, report }: AssetPlaceProps) {
             id={(d) => d.report_id}
             marked={(d) => d.report_id === report}
             label="Decisions"
-            empty="Nothing was decided yet: evaluations and monitored windows lead to decisions."
+            empty={
+              waits
+                ? "Nothing was decided yet: evaluations and monitored windows lead to decisions."
+                : "Nothing but to wait was decided yet."
+            }
           />
         )}
         <More pages={pages} />

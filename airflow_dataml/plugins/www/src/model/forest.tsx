@@ -1,6 +1,6 @@
 // Estimates with their intervals below each other on one axis: a forest plot.
 
-import { clickable, colour, Drawing, INK, look, Tick } from "../ui/charts";
+import { clickable, colour, Drawing, INK, Tick } from "../ui/charts";
 import { cut, number } from "../ui/words";
 
 export interface Interval {
@@ -55,6 +55,13 @@ export interface Mark {
   label: string;
   /** Of what is borne rather than of what is. */
   dashed?: boolean;
+}
+
+const INKS: Record<string, string> = { pass: "fg-success", warn: "fg-warning", fail: "fg-error" };
+
+/** The ink of thin strokes, which must be seen on light and on dark; filled areas have other colours. */
+export function inkOf(verdict: string | null): string {
+  return colour(INKS[verdict ?? ""] ?? "fg-muted");
 }
 
 interface ForestProps {
@@ -138,7 +145,7 @@ export function Forest({ label, lines, marks = [], sides, width = 420 }: ForestP
 
 function Row({ line, y, x, width }: { line: Line; y: number; x: (value: number) => number; width: number }) {
   const { interval, verdict, chosen } = line;
-  const ink = verdict === undefined ? INK.new : look(verdict).fill;
+  const ink = verdict === undefined ? INK.new : inkOf(verdict);
   const centre = y + ROW / 2;
   const has = interval && interval.low !== null && interval.high !== null;
   return (

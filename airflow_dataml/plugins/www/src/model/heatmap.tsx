@@ -8,6 +8,7 @@ import { clickable, colour, INK, look } from "../ui/charts";
 import { assetPath } from "../ui/paths";
 import { Muted } from "../ui/pieces";
 import { cut, number } from "../ui/words";
+import { inkOf } from "./forest";
 import { decayed, growth, type HeatRow, heat, shiftWords, windowName } from "./heat";
 
 const CELL = 28;
@@ -207,7 +208,7 @@ function Loss({ name, windows }: { name: string; windows: WindowRow[] }) {
           {windows.map((window, at) => {
             const left = at * CELL;
             const go = () => navigate(assetPath(name, { tab: "monitoring", report: window.report_id }));
-            const ink = look(window.now ? (decayed(window) ? "fail" : "pass") : "unknown").fill;
+            const ink = inkOf(decayed(window) ? "fail" : "pass");
             return (
               <g key={window.report_id}>
                 {window.limit !== null && (
@@ -272,7 +273,7 @@ export function HeatLegend() {
       <HStack gap={1}>
         {box(`color-mix(in srgb, ${INK.new} 20%, transparent)`)}
         {box(`color-mix(in srgb, ${INK.new} 80%, transparent)`)}
-        PSI, the darker the larger
+        PSI, the stronger the larger
       </HStack>
       <HStack gap={1}>
         {box(look("fail").fill, "×")}

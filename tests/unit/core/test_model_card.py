@@ -1,0 +1,105 @@
+"""A card says what is known and says what is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from airflow_dataml.core.datasets import Version
+from airflow_dataml.core.governance import Incident, Report
+from airflow_dataml.core.model_card import CardFacts, model_card
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ASSET = {"name": "ride_late", "kind": "model", "owner": "ana", "tags": ["gold"], "importance": "high"}
+VERSION = Version(
+    version_id=5, asset="ride_late", kind="model", number=2, fact_key="k", rows=None, fingerprint=None, schema_hash=None,
+    partition_key=None, created_at=AT, aliases=("champion",),
+    facts={
+        "spec": {
+            "task": "binary", "target": "late", "seed": 7, "features": [{"name": "km", "kind": "numeric"}],
+            "module_arguments": {"hidden": 64},
+        },
+        "plan": {"version": "rides@2", "partitions": ["2026-01", "2026-02"], "cut": "2026-02-15", "reasons": ["decay: worse"]},
+        "training": {"metrics": {"loss": 0.123456}, "rows": 3000, "weights_digest": "abc"},
+        "registry": {"version": 4, "run_id": "r1"},
+    },
+)  # fmt: skip
+BARE = CardFacts({"name": "ride_late", "kind": "model"}, replace(VERSION, facts={}, aliases=()))
+
+
+def report(kind, body, *, verdict="pass", number=1):
+    return Report(number, "ride_late", kind, verdict, body, AT, version_id=5)
+
+
+def interval(estimate):
+    return {"estimate": estimate, "low": estimate - 0.1, "high": estimate + 0.1, "level": 0.95, "n": 900}
+
+
+EVALUATION = report(
+    "evaluation",
+    {
+        "summary": "log_loss 0.5 against 0.6", "metric": "log_loss", "rows": 900, "dataset": "rides@2",
+        "challenger": {"who": "ride_late@2", "loss": interval(0.5), "auc": 0.8},
+        "opponent": {"who": "ride_late@1", "loss": interval(0.6), "auc": None},
+        "difference": interval(-0.1),
+    },
+    number=9,
+)  # fmt: skip
+
+
+def test_it_says_what_it_learnt_from_and_how_good_it_is():
+    moves = [{"name": "champion", "moved_at": AT, "report_id": 10, "reasons": ["surely better"]}]
+    card = model_card(
+        CardFacts(
+            ASSET, VERSION, evaluation=EVALUATION, moves=moves, run={"dag_id": "rides", "task_id": "train"}
+        )
+    )
+    for line in (
+        "# ride\\_late@2", "| Dataset | rides@2 |", "| Batches | 2026-01, 2026-02 |", "| km | numeric |", "| seed | 7 |",
+        "| module\\_arguments.hidden | 64 |", "| loss | 0.1235 |", "| Rows read | 3,000 |", "| Task | rides.train |",
+        "Verdict: **pass** (report 9, 2026-03-01 UTC).", "| ride\\_late@1 | 0.6 (0.5 to 0.7, 95%) | - |",
+        "- 2026-03-01 **became champion** (report 10): surely better",
+    ):  # fmt: skip
+        assert line in card.split("\n"), line
+    assert "Paired difference -0.1 (-0.2 to 0, 95%) on 900 rows of rides@2" in card
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "_Nobody described this model yet._", "_Unknown: the version was not trained from a version of the ledger._",
+        "_Not evaluated._", "_Not observed on live data yet._", "_None yet._", "_Not written down.",
+    ],
+    ids=str,
+)  # fmt: skip
+def test_it_says_what_nobody_knows(words):
+    assert words in model_card(BARE)
+
+
+def test_it_is_the_same_for_the_same_facts():
+    facts = CardFacts(ASSET, VERSION, evaluation=EVALUATION)
+    assert model_card(facts) == model_card(facts)
+
+
+def test_what_people_wrote_is_no_markup():
+    card = model_card(replace(BARE, asset={"description": "a | b\n# not a title <script>", "owner": "x|y"}))
+    assert "a \\| b \\# not a title \\<script\\>" in card
+    assert "| Owner | x\\|y |" in card
+
+
+def test_days_on_which_nothing_was_to_be_done_are_left_out():
+    reports = [
+        report("decision", {"action": "wait", "reasons": ["calm"]}),
+        report("decision", {"action": "retrain", "reasons": ["decay: worse"]}, number=3),
+        report(
+            "monitor", {"partition_key": "2026-03", "inputs": [{"column": "km", "psi": 0.4}]}, verdict="warn"
+        ),
+    ]
+    incident = Incident(1, "ride_late", "decay", "high", "new", "it does worse", 3, AT)
+    card = model_card(CardFacts(ASSET, VERSION, reports=reports, incidents=[incident]))
+    assert "- 2026-03-01 **retrain** (report 3): decay: worse" in card
+    assert "calm" not in card
+    assert "| 2026-03 | warn | 0.4 | - | - |" in card
+    assert "- high decay: it does worse (new)" in card
