@@ -103,7 +103,7 @@ function columns(pulse: Pulse): Column<Backend>[] {
   ];
 }
 
-const EXAMPLE = '{"marquez": {"type": "http", "url": "https://marquez.example.org", "conn_id": "marquez"}}';
+const EXAMPLE = '{"marquez": {"type": "http", "url": "...", "conn_id": "marquez"}}';
 
 export function Backends({ delivery, pulse, chosen }: { delivery: Delivery; pulse: Pulse; chosen: string | null }) {
   return (
