@@ -9,17 +9,18 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.adapters.postgres.dsn import ConnectionFields, parse_connection
+from airflow_dataml.core.attempts import Attempt
 from airflow_dataml.core.errors import DataMLError, GateError, LedgerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from airflow_dataml.adapters.spool import EventSpool
     from airflow_dataml.core.recorded import Recorded
@@ -32,8 +33,12 @@ DSN_VARIABLE = "DATAML_LEDGER_DSN"
 DEFAULT_CONN_ID = "dataml_default"
 # A long-lived process asks Airflow again after so long, so that a changed connection is noticed.
 ADDRESS_S = 300.0
-# Events that go along from the spool with one emission: what a task may be delayed by.
-ALONG = 200
+# Events that go along from the spool with one emission: what a task may be delayed by. Each lot is committed by
+# itself, so that large ones get on, too, however little fits into the time.
+LOT = 20
+LOTS = 10
+# Of PostgreSQL's answers, by SQLSTATE: the event will not be taken however often it is sent.
+_REFUSED = ("22", "23", "54")
 
 
 @dataclass(slots=True)
@@ -61,8 +66,9 @@ def keep(events: Sequence[Recorded], *, conn_id: str | None, spool: EventSpool) 
     :raises LedgerError: neither took them.
     """
     if not spool.is_down():
+        attempt = Attempt(CONNECT_TIMEOUT_S + ANSWER_TIMEOUT_S)
         try:
-            _bounded(lambda: _write(events, conn_id, spool))
+            attempt.run(lambda: _write(events, conn_id, spool, attempt))
         except Exception as err:  # noqa: BLE001 - drivers and secrets backends raise anything; the spool is there for it
             log.warning("Lineage goes to the spool %s: %s", spool.folder, _plain(err))
             spool.note_down()
@@ -128,7 +134,7 @@ def address(conn_id: str | None) -> dict[str, Any]:
         return {"dsn": dsn}
     name = conn_id or _option("conn_id") or DEFAULT_CONN_ID
     found, until = known.addresses.get(name, ({}, 0.0))
-    if until > time.monotonic():
+    if until > time.monotonic() or (found and _is_forked_emitter()):
         return found
     if text := os.environ.get(f"AIRFLOW_CONN_{name.upper()}"):
         found = parse_connection(name, text).keywords()
@@ -160,7 +166,7 @@ def driver() -> Any:
     return psycopg
 
 
-def _write(events: Sequence[Recorded], conn_id: str | None, spool: EventSpool) -> None:
+def _write(events: Sequence[Recorded], conn_id: str | None, spool: EventSpool, attempt: Attempt) -> None:
     where, libpq = address(conn_id), driver()
     dsn, keywords = where.get("dsn", ""), {name: one for name, one in where.items() if name != "dsn"}
     db = libpq.connect(
@@ -172,12 +178,17 @@ def _write(events: Sequence[Recorded], conn_id: str | None, spool: EventSpool) -
     )
     try:
         db.autocommit = True
+        attempt.cancel_by(lambda: _cancel(db, libpq))
 
         def insert(batch: Sequence[Recorded]) -> None:
+            # A connection that took longer than anybody waited is not used.
+            if attempt.was_left:
+                msg = "nobody waits for the ledger any more"
+                raise LedgerError(msg)
             _insert(db, libpq, batch)
 
         try:
-            spool.drain(insert, limit=ALONG)
+            spool.drain(insert, limit=LOT, rounds=LOTS)
         except OSError as err:
             log.warning("The spool %s cannot be drained: %s", spool.folder, err)
         insert(events)
@@ -190,40 +201,24 @@ def _write(events: Sequence[Recorded], conn_id: str | None, spool: EventSpool) -
 _IMPATIENT = {"tcp_user_timeout": 3000, "keepalives_idle": 2, "keepalives_interval": 1, "keepalives_count": 2}
 
 
+def _cancel(db: Any, libpq: Any) -> None:
+    with suppress(libpq.Error):
+        db.cancel()
+
+
 def _insert(db: Any, libpq: Any, events: Sequence[Recorded]) -> None:
-    from airflow_dataml.adapters.postgres.events import INSERT, as_parameter
+    from airflow_dataml.adapters.postgres.events import INSERT, as_parameters
 
     try:
         with db.cursor() as cursor:
-            cursor.execute(INSERT, [as_parameter(events)])
+            cursor.execute(INSERT, as_parameters(events))
     except libpq.Error as err:
         state = str(getattr(err, "sqlstate", None) or getattr(err, "pgcode", None) or "")
-        if state.startswith(("22", "23")):
+        if state.startswith(_REFUSED):
             msg = f"the ledger refused a lineage event: {_plain(err)}"
             raise GateError(msg) from err
         msg = f"the ledger did not take a lineage event: {_plain(err)}"
         raise LedgerError(msg) from err
-
-
-def _bounded(work: Callable[[], None]) -> None:
-    """Run work for a bounded time; what hangs is left behind in a thread that ends with the process."""
-    failure: list[BaseException] = []
-    done = threading.Event()
-
-    def run() -> None:
-        try:
-            work()
-        except Exception as err:  # noqa: BLE001 - carried over to the thread that waits
-            failure.append(err)
-        finally:
-            done.set()
-
-    threading.Thread(target=run, name="dataml-emit", daemon=True).start()
-    if not done.wait(CONNECT_TIMEOUT_S + ANSWER_TIMEOUT_S):
-        msg = f"the ledger did not answer within {CONNECT_TIMEOUT_S + ANSWER_TIMEOUT_S:g} s"
-        raise LedgerError(msg)
-    if failure:
-        raise failure[0]
 
 
 def _ask_airflow(name: str) -> dict[str, Any]:

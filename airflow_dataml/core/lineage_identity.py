@@ -101,3 +101,8 @@ def foreign(event: ObservedEvent) -> ObservedEvent:
     if inputs == event.inputs and outputs == event.outputs:
         return event
     return replace(event, inputs=inputs, outputs=outputs)
+
+
+def is_ours(seen: ObservedDataset) -> bool:
+    """Say whether an operator of ours told of a dataset: it names it by its logical name too."""
+    return any(link.namespace == LOGICAL for link in seen.symlinks)

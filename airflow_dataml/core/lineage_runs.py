@@ -11,7 +11,8 @@ A pure function of the set of events, so order, batches and repetitions change n
 - *Flows* per output: the explicit lineage facet alone; else what column lineage names, and every input that
   no column lineage of the run names; else every input. Inputs meet outputs within an event that has both;
   an input or output that only stands in events without the other side meets all of the run.
-- A dataset that was dropped or renamed was not written.
+- A dataset that was dropped or renamed was not written; nor one that an operator of ours was about to write
+  when it started and did not name when it ended.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.column_lineage import ColumnMap
+from airflow_dataml.core.lineage_identity import is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _WEIGHT = {"COMPLETE": 5, "FAIL": 4, "ABORT": 4, "RUNNING": 3, "START": 2, "OTHER": 1}
 _GONE = ("DROP", "RENAME")
+_ENDS = ("COMPLETE", "FAIL", "ABORT")
 
 
 @dataclass(slots=True)
@@ -91,25 +94,38 @@ class RunFacts:
         return self.ended or self.last
 
 
+def in_order(events: Sequence[ObservedEvent]) -> Sequence[ObservedEvent]:
+    """Return events by time, whatever order they came in."""
+    return sorted(events, key=lambda e: (e.at, e.key)) if len(events) > 1 else events
+
+
+def state_of(events: Sequence[ObservedEvent]) -> tuple[str, datetime | None, datetime | None]:
+    """Return what became of one try of a run, when it started and when it ended.
+
+    :param events: at least one, in any order.
+    """
+    state = max((e.type or "OTHER" for e in events), key=lambda s: _WEIGHT[s])
+    starts = min((e.at for e in events if e.type == "START"), default=None)
+    return state, starts, min((e.at for e in events if e.type in _ENDS), default=None)
+
+
 def settle(events: Sequence[ObservedEvent], *, asset_of: Callable[[DatasetName], int]) -> RunFacts:
     """Return what the events of one try say together.
 
     :param events: at least one, in any order.
     :param asset_of: the asset that a dataset's name stands for.
     """
-    ordered = sorted(events, key=lambda e: (e.at, e.key))
-    state = max((e.type or "OTHER" for e in ordered), key=lambda s: _WEIGHT[s])
+    ordered = in_order(events)
+    state, started, ended = state_of(ordered)
     settling = _Settling(ordered, asset_of)
     writes = settling.writes(state, streaming=any(e.streaming for e in ordered))
     flows = settling.flows(writes)
     for flow in flows:
         settling.reads.setdefault(flow.src, Use())
-    ended = [e.at for e in ordered if e.type in ("COMPLETE", "FAIL", "ABORT")]
-    starts = [e.at for e in ordered if e.type == "START"]
     return RunFacts(
         state=state,
-        started=starts[0] if starts else None,
-        ended=ended[0] if ended else None,
+        started=started,
+        ended=ended,
         first=ordered[0].at,
         last=ordered[-1].at,
         reads=settling.reads,
@@ -124,6 +140,9 @@ class _Settling:
         self.reads: dict[int, Use] = {}
         self._written: dict[int, Use] = {}
         self._evidence: set[int] = set()
+        # Outputs that an operator of ours announced, and those that were named by more than an announcement.
+        self._announced: set[int] = set()
+        self._confirmed: set[int] = set()
         # Of every event its inputs and outputs.
         self._sides: list[tuple[list[int], list[int]]] = []
         self._explicit: dict[int, dict[int, list[ColumnMap]]] = {}
@@ -141,6 +160,7 @@ class _Settling:
             asset = asset_of(seen.name)
             outputs.append(asset)
             self._written.setdefault(asset, Use()).add(seen)
+            (self._announced if event.type == "START" and is_ours(seen) else self._confirmed).add(asset)
             if event.type != "START" and any(seen.stats.values()):
                 self._evidence.add(asset)
         for claim in event.claims:
@@ -159,7 +179,9 @@ class _Settling:
         return {
             asset: use
             for asset, use in self._written.items()
-            if use.lifecycle not in _GONE and (counts or asset in self._evidence)
+            if use.lifecycle not in _GONE
+            and (counts or asset in self._evidence)
+            and asset not in self._announced - self._confirmed
         }
 
     def flows(self, writes: Mapping[int, Use]) -> tuple[Flow, ...]:

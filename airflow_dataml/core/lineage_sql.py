@@ -7,9 +7,11 @@ go where. Where the parser only knows tables, or does not understand the stateme
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from airflow_dataml.core.lineage_identity import is_ours
 from airflow_dataml.core.openlineage import Claim, DatasetName, ObservedDataset
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
     Schema = tuple[tuple[str, str], ...]
 
-_IN_PLACE = ("update", "delete", "merge")
 _DIALECTS = {
     "postgres": "postgres", "postgresql": "postgres", "snowflake": "snowflake", "bigquery": "bigquery",
     "redshift": "redshift", "mysql": "mysql", "trino": "trino", "mssql": "tsql", "sqlserver": "tsql",
@@ -48,29 +49,91 @@ class SqlReading:
 
         :param schemas_of: the catalog's schemas of datasets.
         """
-        names = {seen.name for e in events if e.sql for seen in e.datasets}
-        if not names:
-            return list(events)
-        catalog = schemas_of(sorted(names))
-        return [self._amended(event, catalog) if event.sql and event.datasets else event for event in events]
+        read = {at: _Read(event, self._parser) for at, event in enumerate(events) if _readable(event)}
+        self._read([*read.values()], schemas_of)
+        return [read[at].rewritten() if at in read else event for at, event in enumerate(events)]
 
-    def _amended(self, event: ObservedEvent, catalog: Mapping[DatasetName, Schema]) -> ObservedEvent:
-        place = _Place(event)
+    def _read(
+        self,
+        read: Sequence[_Read],
+        schemas_of: Callable[[Sequence[DatasetName]], Mapping[DatasetName, Schema]],
+    ) -> None:
+        self._fetch(read, {name for one in read for name in one.place.names}, schemas_of)
+        for one in read:
+            one.parse()
+        # Tables that the producer overlooked.
+        if overlooked := {name for one in read for name in one.unknown()}:
+            found = self._fetch(read, overlooked, schemas_of)
+            for one in read:
+                if found & one.unknown():
+                    one.parse()
+
+    @staticmethod
+    def _fetch(
+        read: Sequence[_Read],
+        names: set[DatasetName],
+        schemas_of: Callable[[Sequence[DatasetName]], Mapping[DatasetName, Schema]],
+    ) -> set[DatasetName]:
+        if not names:
+            return set()
+        found = schemas_of(sorted(names))
+        for one in read:
+            one.catalog.append(found)
+        return set(found)
+
+
+@dataclass(slots=True)
+class _Read:
+    """The reading of one event.
+
+    :param catalog: the catalog's schemas, as they were fetched.
+    """
+
+    event: ObservedEvent
+    parser: ColumnParser
+    place: _Place = field(init=False)
+    catalog: list[Mapping[DatasetName, Schema]] = field(default_factory=list)
+    told: tuple[QueryLineage | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.place = _Place(self.event)
+
+    def parse(self) -> None:
+        """Read the statements with all that is known of tables."""
+        if self.place.dialect is None:
+            return
         schemas: dict[str, dict[str, str]] = {}
-        for seen in event.datasets:
-            columns = catalog.get(seen.name) or tuple((c.name, c.type) for c in seen.columns or ())
-            if columns:
-                schemas[place.relation(seen.name)] = dict(columns)
-        if place.dialect is None:
-            return event
-        told = self._parser.parse(
-            event.sql or "", dialect=place.dialect, schemas=schemas, default_schema=place.schema
+        for name in {*self.place.names, *self.unknown()}:
+            if columns := self._columns(name):
+                schemas[self.place.relation(name)] = dict(columns)
+        self.told = self.parser.parse(
+            self.event.sql or "",
+            dialect=self.place.dialect,
+            schemas=schemas,
+            default_schema=self.place.schema,
         )
-        statements = [one for one in told if one is not None]
+
+    def unknown(self) -> set[DatasetName]:
+        """Return tables that statements read and the event does not name."""
+        read = {relation for one in self.told if one for relation in one.inputs}
+        return {self.place.dataset(relation) for relation in read} - self.place.names
+
+    def _columns(self, name: DatasetName) -> Schema:
+        """Return the columns a table had when the event was sent, else those the catalog has of it now."""
+        said = next(
+            (seen.columns for seen in self.event.datasets if seen.name == name and seen.columns), None
+        )
+        if said:
+            return tuple((c.name, c.type) for c in said)
+        return next((known for found in self.catalog if (known := found.get(name))), ())
+
+    def rewritten(self) -> ObservedEvent:
+        """Return the event with what the parser knows."""
+        statements = [one for one in self.told if one is not None]
         understood = [one for one in statements if one.method not in ("table", "facet")]
         if not understood or len(understood) < len(statements):
-            return event
-        return _rewritten(event, understood, place)
+            return self.event
+        return _rewritten(self.event, understood, self.place)
 
 
 class _Place:
@@ -79,13 +142,23 @@ class _Place:
     def __init__(self, event: ObservedEvent) -> None:
         first = (event.outputs or event.inputs)[0].name
         self._namespace = first.namespace
-        self._known = {self.relation(seen.name): seen.name for seen in event.datasets}
-        parts = first.name.split(".")
-        self._database = ".".join(parts[:-2])
-        schemas = {seen.name.name.split(".")[-2] for seen in event.datasets if "." in seen.name.name}
+        self.names = {seen.name for seen in event.datasets}
+        self.names |= {name for claim in event.claims for name in (claim.dst, *dict(claim.sources))}
+        self._known = {self.relation(name): name for name in sorted(self.names)}
+        self._database = ".".join(first.name.split(".")[:-2])
         self.dialect = _DIALECTS.get((event.dialect or first.namespace.split(":")[0]).lower())
-        default = "public" if self.dialect == "postgres" else None
-        self.schema = schemas.pop() if len(schemas) == 1 else default
+        self.schema = self._default(event.sql or "")
+
+    def _default(self, sql: str) -> str | None:
+        """Return where bare names are: the schema of what the producer found that the text names without one."""
+        bare = {
+            relation.split(".")[0]
+            for relation in self._known
+            if "." in relation and not re.search(_qualified(relation), sql, re.IGNORECASE)
+        }
+        if len(bare) == 1:
+            return bare.pop()
+        return "public" if self.dialect == "postgres" else None
 
     @staticmethod
     def relation(name: DatasetName) -> str:
@@ -109,8 +182,6 @@ def _rewritten(event: ObservedEvent, statements: Iterable[QueryLineage], place: 
     for statement in statements:
         target = place.dataset(statement.target) if statement.target else None
         sources = [(place.dataset(name), statement.column_map(name)) for name in statement.inputs]
-        if target and statement.statement in _IN_PLACE and target not in dict(sources):
-            sources.append((target, statement.column_map(statement.target or "")))
         for name, _ in sources:
             inputs.setdefault(name, described.get(name) or ObservedDataset(name))
         if target:
@@ -127,3 +198,13 @@ def _rewritten(event: ObservedEvent, statements: Iterable[QueryLineage], place: 
     return replace(
         event, inputs=tuple(inputs.values()), outputs=tuple(outputs.values()), claims=tuple(claims)
     )
+
+
+def _readable(event: ObservedEvent) -> bool:
+    """Say whether there is SQL to read; in that of our own operators names stand for versions, which they tell."""
+    return bool(event.sql and event.datasets) and not any(map(is_ours, event.datasets))
+
+
+def _qualified(relation: str) -> str:
+    schema, table = map(re.escape, relation.split("."))
+    return rf"\b{schema}\W{{0,3}}\.\W{{0,3}}{table}\b"

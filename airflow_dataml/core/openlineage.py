@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from airflow_dataml.core.errors import SpecError
 from airflow_dataml.core.refs import TaskKey
@@ -30,9 +30,8 @@ _ASSET_BYTES = 1000
 ALL_COLUMNS = ""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class DatasetName:
-    """What OpenLineage calls a dataset."""
+class DatasetName(NamedTuple):
+    """What OpenLineage calls a dataset; a tuple, because every event looks up dozens of them."""
 
     namespace: str
     name: str
@@ -206,7 +205,22 @@ def event_key(event: Mapping[str, Any]) -> str:
     >>> event_key({"a": 1, "b": 2}) == event_key({"b": 2, "a": 1})
     True
     """
-    text = json.dumps(event, sort_keys=True, separators=(",", ":"), default=str)
+    return key_of(json.dumps(event, sort_keys=True, separators=(",", ":"), default=str))
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def canonical(event: Mapping[str, Any]) -> str:
+    """Return an event as the text its key is made from.
+
+    :raises ValueError, TypeError: something in it is no JSON.
+    """
+    return _CANONICAL.encode(event)
+
+
+def key_of(text: str) -> str:
+    """Return the content address of an event's canonical text."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

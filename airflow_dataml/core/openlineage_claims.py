@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import marshal
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from airflow_dataml.core.column_lineage import ColumnMap, FlowKind, Via
@@ -28,7 +28,7 @@ _Sources: TypeAlias = dict[DatasetName, set[tuple[str, str, FlowKind, Via]]]
 _Mapped: TypeAlias = tuple[tuple[DatasetName, ColumnMap | None], ...]
 _T = TypeVar("_T")
 _KEPT = 4096
-_MAPPINGS: dict[str, _Mapped] = {}
+_MAPPINGS: dict[bytes, _Mapped] = {}
 
 
 class ClaimReading:
@@ -80,7 +80,7 @@ class ClaimReading:
             return
         guessed = str(facet.get("_producer", "")).startswith(_AIRFLOW)
         # A job says the same of its columns in every run.
-        text = json.dumps((guessed, facet["fields"], facet.get("dataset")))
+        text = marshal.dumps((guessed, facet["fields"], facet.get("dataset")), 2)
         known = _MAPPINGS.get(text)
         if known is None:
             sources: _Sources = {}
@@ -132,7 +132,7 @@ def _mapped(found: _Sources, method: Method, confidence: float) -> _Mapped:
     )
 
 
-def remember(kept: dict[str, _T], text: str, value: _T) -> None:
+def remember(kept: dict[bytes, _T], text: bytes, value: _T) -> None:
     """Keep what a text was read as; a cache that is full begins anew."""
     if len(kept) >= _KEPT:
         kept.clear()

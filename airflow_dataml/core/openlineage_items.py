@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.errors import SpecError
+from airflow_dataml.core.facets_naming import LineageNaming
 from airflow_dataml.core.openlineage import DatasetName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_NAMING = LineageNaming()
 # What an index of the ledger has room for.
 MOST_BYTES = {"namespace": 900, "name": 1200, "runId": 250, "field": 400}
 
@@ -73,7 +75,8 @@ class Items:
     def name(self, item: Mapping[str, Any], what: str) -> DatasetName | None:
         """Return what a dataset is called; ``None`` and a problem where it is not called anything."""
         try:
-            return DatasetName(self.text(item, "namespace", what), self.text(item, "name", what))
+            namespace = _NAMING.lineage_canonical(self.text(item, "namespace", what))
+            return DatasetName(namespace, self.text(item, "name", what))
         except SpecError as err:
             self.problems.append(f"{err}: left out")
             return None

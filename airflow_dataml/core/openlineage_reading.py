@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import marshal
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.datasets import Column
@@ -38,7 +38,7 @@ _KEPT_RUN = (
 )
 _KEPT_JOB = ("documentation", "ownership", "sourceCodeLocation", "tags", "jobType")
 _OURS = "dataml_"
-_SCHEMAS: dict[str, tuple[tuple[Column, ...] | None, tuple[tuple[str, str], ...]]] = {}
+_SCHEMAS: dict[bytes, tuple[tuple[Column, ...] | None, tuple[tuple[str, str], ...]]] = {}
 
 
 class Reading(Items):
@@ -159,7 +159,7 @@ class Reading(Items):
         if not isinstance(schema, dict) or not schema.get("fields"):
             return None, ()
         # The same schema comes with every event of a table; reading it column by column is most of the work.
-        text = json.dumps(schema["fields"])
+        text = marshal.dumps(schema["fields"], 2)
         known = _SCHEMAS.get(text)
         if known is None:
             found: list[tuple[str, str]] = []

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,10 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Source = Literal["transport", "receiver", "operator"]
-TASK_FIELDS = ("dag_id", "run_id", "task_id", "map_index", "try_number", "ti_id")
 # What JSON can say and PostgreSQL's jsonb cannot hold: NUL, and halves of characters.
 _UNSTORABLE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 _HALVES = re.compile("[\x00\ud800-\udfff]")
+# An index holds 2,700 bytes; a character is four at most.
+_LONGEST_KEY = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +37,25 @@ class Recorded:
     event_time: str
     task: dict[str, Any] | None
     payload: dict[str, Any]
+    # The payload as its key was made from, which it is sent as; one that was read back has none.
+    text: str | None = field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON."""
-        return asdict(self)
+        """Return plain JSON; the payload is the event's own, not a copy."""
+        return {name: getattr(self, name) for name in _KEPT}
+
+    @property
+    def body(self) -> str:
+        """The payload as JSON."""
+        return self.text or json.dumps(self.payload, separators=(",", ":"))
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Recorded:
         """Read back what ``to_dict`` wrote."""
-        return cls(**{name: value[name] for name in cls.__slots__})
+        return cls(**{name: value[name] for name in _KEPT})
+
+
+_KEPT = ("event_key", "source", "ordering_key", "event_type", "event_time", "task", "payload")
 
 
 def record(event: Mapping[str, Any], *, source: Source, task: Mapping[str, Any] | None = None) -> Recorded:
@@ -51,17 +63,18 @@ def record(event: Mapping[str, Any], *, source: Source, task: Mapping[str, Any] 
 
     :param task: what the process knew; what the event says itself comes first.
     """
-    from airflow_dataml.core.openlineage import event_key
+    from airflow_dataml.core.openlineage import key_of
 
-    payload = storable(event)
+    payload, text = _storable(event)
     return Recorded(
-        event_key=event_key(payload),
+        event_key=key_of(text),
         source=source,
         ordering_key=ordering_key(payload),
         event_type=_word(payload.get("eventType")),
         event_time=_moment(payload.get("eventTime")),
         task=merge_task(task_of(payload), None if _is_of_dag_run(payload) else task),
         payload=payload,
+        text=text,
     )
 
 
@@ -71,12 +84,22 @@ def storable(event: Mapping[str, Any]) -> dict[str, Any]:
     >>> storable({"sql": "select '\x00'", "mean": float("nan")})
     {'sql': "select '\ufffd'", 'mean': None}
     """
+    return _storable(event)[0]
+
+
+def _storable(event: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return an event as it can be kept, and its canonical text: writing it once is most of the work."""
+    from airflow_dataml.core.openlineage import canonical
+
     plain = dict(event)
     try:
-        text = json.dumps(plain, allow_nan=False)
+        text = canonical(plain)
+        if not _UNSTORABLE.search(text):
+            return plain, text
     except (ValueError, TypeError):
-        return dict(_cleaned(plain))
-    return dict(_cleaned(plain)) if _UNSTORABLE.search(text) else plain
+        pass
+    clean = dict(_cleaned(plain))
+    return clean, canonical(clean)
 
 
 def ordering_key(event: Mapping[str, Any]) -> str:
@@ -85,6 +108,14 @@ def ordering_key(event: Mapping[str, Any]) -> str:
     >>> ordering_key({"run": {"runId": "1"}, "job": {"namespace": "n", "name": "j"}})
     'run:1'
     """
+    key = _whose(event)
+    if len(key) <= _LONGEST_KEY:
+        return key
+    mark = hashlib.sha256(key.encode()).hexdigest()[:32]
+    return f"{key[: _LONGEST_KEY - len(mark) - 1]}~{mark}"
+
+
+def _whose(event: Mapping[str, Any]) -> str:
     run = event.get("run")
     if isinstance(run, dict) and run.get("runId"):
         return f"run:{run['runId']}"

@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from airflow_dataml.adapters.postgres.connection import Connection
     from airflow_dataml.core.recorded import Recorded
 
-# One parameter, a JSON array, so that one event and a thousand take one round trip with any driver.
+# Two texts as parameters, so that one event and a thousand take one round trip with any driver. Payloads are
+# lines and not part of the other JSON, where they would be read four times as often.
 INSERT = """
 INSERT INTO dataml.lineage_event (event_key, source, ordering_key, event_type, event_time, task, payload)
 SELECT r.event_key, r.source, r.ordering_key, r.event_type, r.event_time, r.task, r.payload
 FROM ROWS FROM (jsonb_to_recordset(%s::jsonb) AS (event_key text, source text, ordering_key text, event_type text,
-       event_time timestamptz, task jsonb, payload jsonb)) WITH ORDINALITY AS
+       event_time timestamptz, task jsonb), unnest(string_to_array(%s, E'\n')::json[])) WITH ORDINALITY AS
      r(event_key, source, ordering_key, event_type, event_time, task, payload, place)
 ORDER BY place
 ON CONFLICT (event_key) DO NOTHING
@@ -36,9 +37,13 @@ class PostgresEvents:
         """
         if not events:
             return 0
-        return self._db.execute(INSERT, [as_parameter(events)])
+        return self._db.execute(INSERT, as_parameters(events))
 
 
-def as_parameter(events: Sequence[Recorded]) -> str:
-    """Return events as the one parameter of ``INSERT``."""
-    return json.dumps([event.to_dict() for event in events], separators=(",", ":"))
+def as_parameters(events: Sequence[Recorded]) -> list[str]:
+    """Return events as the parameters of ``INSERT``."""
+    rows = [{name: getattr(event, name) for name in _REST} for event in events]
+    return [json.dumps(rows), "\n".join([event.body for event in events])]
+
+
+_REST = ("event_key", "source", "ordering_key", "event_type", "event_time", "task")

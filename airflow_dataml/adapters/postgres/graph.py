@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from airflow_dataml.core.lineage import Direction, Edge
     from airflow_dataml.core.runs import TaskRun
 
-_LABELS = """
-SELECT 'version:' || v.version_id AS node, a.name || '@' || v.number AS label, a.kind,
-       jsonb_strip_nulls(jsonb_build_object('rows', v.row_count, 'fingerprint', v.fingerprint,
-         'partition_key', v.partition_key, 'created_at', v.created_at, 'asset', a.name, 'number', v.number,
-         'origin', v.origin, 'job', j.name)) AS detail
+# As columns: objects of a thousand nodes are written and read three times as fast here.
+_VERSION_LABELS = """
+SELECT v.version_id, a.kind, v.row_count AS rows, v.fingerprint, v.partition_key, v.created_at, a.name AS asset,
+       v.number, v.origin, j.name AS job
 FROM dataml.version v JOIN dataml.asset a USING (asset_id) JOIN dataml.run r USING (run_key)
 LEFT JOIN dataml.job j USING (job_id)
 WHERE v.version_id = ANY (%s::bigint[])
-UNION ALL
-SELECT 'report:' || r.report_id, r.kind || ' report ' || r.report_id || ' of ' || a.name, 'report',
+"""
+_REPORT_LABELS = """
+SELECT 'report:' || r.report_id AS node, r.kind || ' report ' || r.report_id || ' of ' || a.name AS label, 'report' AS kind,
        jsonb_strip_nulls(jsonb_build_object('verdict', r.verdict, 'partition_key', r.body -> 'partition_key',
-         'created_at', r.created_at, 'asset', a.name, 'incident', i.incident_id, 'incident_title', i.title))
+         'created_at', r.created_at, 'asset', a.name, 'incident', i.incident_id, 'incident_title', i.title)) AS detail
 FROM dataml.report r JOIN dataml.asset a USING (asset_id) LEFT JOIN dataml.incident i USING (report_id)
 WHERE r.report_id = ANY (%s::bigint[])
 """
@@ -64,9 +64,11 @@ WITH RECURSIVE reached(n) AS (
   UNION
   SELECT e.{far} FROM dataml.edge e JOIN reached r ON e.{near} = r.n
 )
-SELECT a.name, a.kind, count(*) AS versions, min(v.number) AS first, max(v.number) AS last
-FROM reached r JOIN dataml.version v ON v.version_id = r.n JOIN dataml.asset a USING (asset_id)
-WHERE r.n <> %s GROUP BY a.asset_id ORDER BY a.name
+SELECT a.name, a.kind, x.versions, x.first, x.last
+FROM (SELECT v.asset_id, count(*) AS versions, min(v.number) AS first, max(v.number) AS last
+      -- An array, because nobody can foresee how many a recursion reaches, and a join would be planned for few.
+      FROM dataml.version v WHERE v.version_id = ANY (ARRAY(SELECT n FROM reached WHERE n <> %s)) GROUP BY v.asset_id) x
+JOIN dataml.asset a USING (asset_id) ORDER BY a.name
 """
 
 
@@ -171,9 +173,19 @@ class PostgresLineage:
         for key in depths:
             kind, _, number = key.partition(":")
             ids[kind].append(int(number))
-        rows: Sequence[dict[str, Any]] = self._db.rows(_LABELS, [ids["version"], ids["report"]])
-        found = [Node(depth=depths[row["node"]], **row) for row in rows]
+        found = [_version(row, depths) for row in self._db.rows(_VERSION_LABELS, [ids["version"]])]
+        if ids["report"]:
+            rows = self._db.rows(_REPORT_LABELS, [ids["report"]])
+            found += [Node(depth=depths[row["node"]], **row) for row in rows]
         return tuple(sorted(found, key=lambda n: (n.depth, n.kind, n.label)))
+
+
+def _version(row: dict[str, Any], depths: dict[str, int]) -> Node:
+    node = f"version:{row.pop('version_id')}"
+    kind = row.pop("kind")
+    row["created_at"] = row["created_at"].isoformat()
+    detail = {name: value for name, value in row.items() if value is not None}
+    return Node(node, f"{row['asset']}@{row['number']}", kind, depths[node], detail)
 
 
 def _number(node: str) -> int:

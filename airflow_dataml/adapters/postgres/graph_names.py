@@ -74,9 +74,15 @@ class NameGraph:
             [name] * 5,
         )
         best = [row["asset_id"] for row in rows if row["place"] == rows[0]["place"]]
-        if len(set(best)) != 1:
+        if len(set(best)) > 1:
+            meant = self._db.rows(
+                "SELECT name FROM dataml.asset WHERE asset_id = ANY (%s) ORDER BY name LIMIT 10", [best]
+            )
+            msg = f"{name!r} is the end of several names: write one of {', '.join(row['name'] for row in meant)}."
+            raise AssetNotFoundError(msg)
+        if not best:
             known = self._db.rows("SELECT name FROM dataml.asset ORDER BY name LIMIT 1000")
-            what = "asset" if not best else "one asset alone"
+            what = "asset"
             raise AssetNotFoundError.from_available(what, name, [row["name"] for row in known])
         return int(best[0])
 

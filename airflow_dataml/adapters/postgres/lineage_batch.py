@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataml.core.lineage_runs import settle
+from airflow_dataml.core.lineage_runs import in_order, settle, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +30,7 @@ class Batch:
         self._jobs: dict[tuple[str, str], int] = {}
         self._parents: dict[int, int] = {}
         self._job_of: dict[int, int] = {}
+        self._made: set[int] = set()
 
     def runs(self, events: Sequence[tuple[ObservedEvent, Identity | None]]) -> list[Try | None]:
         """Write jobs and runs; return for every event the try it is of."""
@@ -56,7 +57,9 @@ class Batch:
             for key, (_, _, at) in elsewhere.items()
             if key not in known and key not in wanted
         }
-        keys = self._write.runs(wanted)
+        for task, said in self._said(events).items():
+            wanted[task] = dict(wanted[task]) | said
+        keys, self._made = self._write.runs(wanted)
         known = {**keys, **known}
         tries: list[Try | None] = []
         for _, identity in events:
@@ -70,18 +73,39 @@ class Batch:
                 self._parents[run] = known[identity.parent]
         return tries
 
+    def _said(self, events: Sequence[tuple[ObservedEvent, Identity | None]]) -> dict[TaskKey, dict[str, Any]]:
+        """Return what events say of the last try of every run: all there is to say where nobody knew it."""
+        last: dict[TaskKey, tuple[Identity, list[ObservedEvent]]] = {}
+        for event, identity in events:
+            if identity is None:
+                continue
+            known = last.get(identity.task)
+            if known is None or known[0].try_number < identity.try_number:
+                last[identity.task] = identity, [event]
+            elif known[0].try_number == identity.try_number:
+                known[1].append(event)
+        said = {}
+        for task, (identity, found) in last.items():
+            state, started, ended = state_of(found)
+            said[task] = {
+                "job_id": self._jobs[identity.job.namespace, identity.job.name], "ol_run_id": found[0].run_id,
+                "state": state, "t": identity.try_number, "started": started, "ended": ended,
+                "facets": _run_facets(found),
+            }  # fmt: skip
+        return said
+
     def say(self, facts: Mapping[Try, RunFacts], events: Mapping[Try, Sequence[ObservedEvent]]) -> None:
         """Write down the state of runs as their events say."""
         rows = []
         for (run, number), fact in facts.items():
-            facets: dict[str, Any] = {}
-            for event in sorted(events[run, number], key=lambda e: (e.at, e.key)):
-                facets |= event.run_facets
+            # A run without a parent that was not there before said everything when it was written.
+            if run in self._made and run not in self._parents:
+                continue
             rows.append(
                 {
                     "r": run, "t": number, "job_id": self._job_of[run], "parent_key": self._parents.get(run),
                     "run_id": events[run, number][0].run_id, "state": fact.state, "started": fact.started,
-                    "ended": fact.ended, "facets": facets,
+                    "ended": fact.ended, "facets": _run_facets(events[run, number]),
                 }
             )  # fmt: skip
         self._write.say(rows)
@@ -170,6 +194,13 @@ def _job(event: ObservedEvent, identity: Identity | None) -> dict[str, Any]:
         "dag_id": identity.dag_id if identity else None, "task_id": identity.task_id if identity else None,
         "facets": event.job_facets, "at": event.at,
     }  # fmt: skip
+
+
+def _run_facets(events: Sequence[ObservedEvent]) -> dict[str, Any]:
+    facets: dict[str, Any] = {}
+    for event in in_order(events):
+        facets |= event.run_facets
+    return facets
 
 
 def _use(key: Try, asset: int, direction: str, at: Any, use: Use, assets: LineageAssets) -> dict[str, Any]:

@@ -29,14 +29,10 @@ JOIN dataml.version sv ON sv.version_id = e.src_id
 # What the tries' events say now; an edge of an operator between the same versions stands for it.
 _EDGES = """
 INSERT INTO dataml.edge AS e (src, dst, kind, run_key, column_map, observed, created_at)
-SELECT DISTINCT ON (i.version_id, o.version_id)
-       'version:' || i.version_id, 'version:' || o.version_id, 'derived', x.r, x.m, true, x.at
-FROM jsonb_to_recordset(%s) x(r bigint, t int, s bigint, d bigint, m text, at timestamptz)
-JOIN dataml.run_io i ON (i.run_key, i.try_number, i.asset_id, i.direction) = (x.r, x.t, x.s, 'in')
-JOIN dataml.run_io o ON (o.run_key, o.try_number, o.asset_id, o.direction) = (x.r, x.t, x.d, 'out')
-WHERE i.version_id <> o.version_id AND NOT EXISTS (
-  SELECT FROM dataml.edge k WHERE k.src_id = i.version_id AND k.dst_id = o.version_id AND k.kind <> 'derived')
-ORDER BY i.version_id, o.version_id, x.m NULLS LAST
+SELECT DISTINCT ON (x.i, x.o) 'version:' || x.i, 'version:' || x.o, 'derived', x.r, x.m, true, x.at
+FROM jsonb_to_recordset(%s) x(r bigint, i bigint, o bigint, m text, at timestamptz)
+WHERE NOT EXISTS (SELECT FROM dataml.edge k WHERE k.src_id = x.i AND k.dst_id = x.o AND k.kind <> 'derived')
+ORDER BY x.i, x.o, x.m NULLS LAST
 ON CONFLICT (src, dst, kind) DO UPDATE SET column_map = coalesce(excluded.column_map, e.column_map)
 WHERE e.column_map IS DISTINCT FROM coalesce(excluded.column_map, e.column_map)
 """
@@ -159,16 +155,28 @@ class LineageEdges:
         )
         return {(row["r"], row["s"], row["d"]) for row in rows}
 
-    def join(self, flows: Sequence[Mapping[str, Any]], *, again: Sequence[tuple[int, int]]) -> None:
+    def join(
+        self,
+        flows: Sequence[Mapping[str, Any]],
+        versions: Mapping[tuple[int, int, int, str], int | None],
+        *,
+        again: Sequence[tuple[int, int]],
+    ) -> None:
         """Write the edges of tries, and take back those their events do not say any more.
 
+        :param versions: what the tries read and wrote: by run, try, asset and direction.
         :param again: tries of which something was known before.
         """
-        told = _told(flows)
         if again:
-            self._db.execute(_TAKEN_BACK, [_tries(again), told])
-        if flows:
-            self._db.execute(_EDGES, [told])
+            self._db.execute(_TAKEN_BACK, [_tries(again), _told(flows)])
+        edges = []
+        for flow in flows:
+            i = versions.get((flow["r"], flow["t"], flow["s"], "in"))
+            o = versions.get((flow["r"], flow["t"], flow["d"], "out"))
+            if i is not None and o is not None and i != o:
+                edges.append({"r": flow["r"], "i": i, "o": o, "m": flow["m"], "at": flow["at"]})
+        if edges:
+            self._db.execute(_EDGES, [_told(edges)])
 
     def unmake(self, versions: Sequence[int]) -> None:
         """Take back every edge into versions that were never written."""

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataml.adapters.postgres.events import INSERT
-from airflow_dataml.core.recorded import Recorded, record
+from airflow_dataml.adapters.postgres.events import INSERT, as_parameters
+from airflow_dataml.core.recorded import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_dataml.adapters.postgres.connection import Connection
     from airflow_dataml.core.recorded import Source
 
-_COLUMNS = "event_id, event_key, source, task, payload, run_key, try_number"
+_COLUMNS = "event_id, event_key, source, task, payload::text AS body, run_key, try_number"
 _CLAIM = f"""
 SELECT {_COLUMNS} FROM dataml.lineage_event
 WHERE state = 'new' AND (%s::bigint[] IS NULL OR event_id = ANY (%s))
@@ -36,13 +36,16 @@ WHERE e.event_id = x.event_id
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An event as it lies in the ledger."""
+    """An event as it lies in the ledger.
+
+    :param body: its JSON; read one at a time, so that no batch of them is alive at once.
+    """
 
     event_id: int
     event_key: str
     source: str
     task: dict[str, Any] | None
-    payload: dict[str, Any]
+    body: str
     run_key: int | None = None
     try_number: int | None = None
 
@@ -74,10 +77,8 @@ class PostgresInbox:
     def put(self, events: Sequence[Mapping[str, Any]], *, source: Source) -> list[str]:
         """Keep events durably, each once, and return their keys."""
         kept = [record(event, source=source) for event in events]
-        # Not as dataclasses do it, which copies every event to its last leaf.
-        rows = [{name: getattr(one, name) for name in Recorded.__slots__} for one in kept]
-        if rows:
-            self._db.execute(INSERT, [json.dumps(rows, separators=(",", ":"))])
+        if kept:
+            self._db.execute(INSERT, as_parameters(kept))
         return [one.event_key for one in kept]
 
     def find(self, keys: Sequence[str]) -> dict[str, tuple[int, str, str | None]]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataml.core.refs import TaskKey
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from airflow_dataml.adapters.postgres.connection import Connection
     from airflow_dataml.core.openlineage import JobRef
-    from airflow_dataml.core.refs import TaskKey
 
 # A job that was only known by its task until its events told where it is.
 PLACEHOLDER = "airflow"
+_TASK = ("dag_id", "run_id", "task_id", "map_index")
 _RENAME = """
 UPDATE dataml.job j SET namespace = x.ns
 FROM jsonb_to_recordset(%s) x(ns text, name text, dag_id text, task_id text)
@@ -40,12 +42,16 @@ SELECT x.i, j.job_id FROM jsonb_to_recordset(%s) x(i int, ns text, name text)
 JOIN dataml.job j ON j.namespace = x.ns AND j.name = x.name
 """
 _RUNS = """
-INSERT INTO dataml.run (dag_id, run_id, task_id, map_index, try_number, ti_id, source, begun, started_at)
-SELECT x.dag_id, x.run_id, x.task_id, x.map_index, x.try_number, x.ti_id, 'lineage', 0, x.at
-FROM jsonb_to_recordset(%s) x(dag_id text, run_id text, task_id text, map_index int, try_number int, ti_id text,
-                              at timestamptz)
+INSERT INTO dataml.run (dag_id, run_id, task_id, map_index, try_number, ti_id, source, begun, started_at,
+                        job_id, ol_run_id, ol_state, ol_try, ol_started, ol_ended, ol_facets)
+SELECT x.dag_id, x.run_id, x.task_id, x.map_index, x.try_number, x.ti_id, 'lineage', 0, x.at,
+       x.job_id, x.ol_run_id, x.state, x.t, x.started, x.ended, x.facets
+FROM jsonb_to_recordset(%s)
+  x(dag_id text, run_id text, task_id text, map_index int, try_number int, ti_id text, at timestamptz,
+    job_id bigint, ol_run_id text, state text, t int, started timestamptz, ended timestamptz, facets jsonb)
 ORDER BY x.dag_id, x.run_id, x.task_id, x.map_index
 ON CONFLICT (dag_id, run_id, task_id, map_index) DO NOTHING
+RETURNING run_key, dag_id, run_id, task_id, map_index
 """
 _RUN_KEYS = """
 SELECT x.i, r.run_key FROM jsonb_to_recordset(%s) x(i int, dag_id text, run_id text, task_id text, map_index int)
@@ -65,8 +71,9 @@ UPDATE dataml.run r SET job_id = x.job_id, parent_key = coalesce(x.parent_key, r
 FROM jsonb_to_recordset(%s) x(r bigint, t int, job_id bigint, parent_key bigint, run_id text, state text,
                               started timestamptz, ended timestamptz, facets jsonb)
 WHERE r.run_key = x.r AND (r.ol_try IS NULL OR r.ol_try <= x.t)
-  AND (r.job_id, r.ol_run_id, r.ol_state, r.ol_try, r.ol_started, r.ol_ended, r.ol_facets)
-      IS DISTINCT FROM (x.job_id, x.run_id, x.state, x.t, x.started, x.ended, x.facets)
+  AND (r.job_id, r.parent_key, r.ol_run_id, r.ol_state, r.ol_try, r.ol_started, r.ol_ended, r.ol_facets)
+      IS DISTINCT FROM (x.job_id, coalesce(x.parent_key, r.parent_key), x.run_id, x.state, x.t, x.started, x.ended,
+                        x.facets)
 """
 
 
@@ -94,10 +101,10 @@ class LineageJobs:
         asked = json.dumps([{"i": i, "ns": ns, "name": name} for i, (ns, name) in enumerate(keys)])
         return {keys[row["i"]]: row["job_id"] for row in self._db.rows(_JOB_IDS, [asked])}
 
-    def runs(self, wanted: Mapping[TaskKey, Mapping[str, Any]]) -> dict[TaskKey, int]:
-        """Write runs nobody began yet and return the keys of all.
+    def runs(self, wanted: Mapping[TaskKey, Mapping[str, Any]]) -> tuple[dict[TaskKey, int], set[int]]:
+        """Write runs nobody began yet, and return the keys of all and of those that are new.
 
-        :param wanted: try_number, ti_id and first time of each.
+        :param wanted: try_number, ti_id and first time of each, and what its events say of it.
         """
         keys = list(wanted)
         named = [
@@ -106,10 +113,14 @@ class LineageJobs:
         ]
         found = self._run_keys(keys, named)
         missing = [one | dict(wanted[key]) for key, one in zip(keys, named, strict=True) if key not in found]
+        made: dict[TaskKey, int] = {}
         if missing:
-            self._db.execute(_RUNS, [json.dumps(missing, default=str)])
-            found |= self._run_keys(keys, named)
-        return found
+            rows = self._db.rows(_RUNS, [json.dumps(missing, default=str)])
+            made = {TaskKey(*(row[name] for name in _TASK)): row["run_key"] for row in rows}
+            found |= made
+            if len(found) < len(keys):
+                found |= self._run_keys(keys, named)
+        return found, set(made.values())
 
     def _run_keys(self, keys: Sequence[TaskKey], named: Sequence[Mapping[str, Any]]) -> dict[TaskKey, int]:
         return {keys[row["i"]]: row["run_key"] for row in self._db.rows(_RUN_KEYS, [json.dumps(named)])}

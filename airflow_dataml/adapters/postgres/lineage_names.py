@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from airflow_dataml.adapters.postgres.catalog_joining import join_assets
 from airflow_dataml.core.openlineage import DatasetName
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class LineageNames:
         # A stub that is yet to be made has its place in ``fresh`` below zero as its number.
         fresh: list[dict[str, str | None]] = []
         found: dict[DatasetName, int] = {}
+        turned: dict[int, int] = {}
         for name, (names, own, said) in wanted.items():
             best = owned.get(own or "") or _best([known[n] for n in names if n in known])
             if best is None:
@@ -98,13 +100,17 @@ class LineageNames:
                 fresh.append({"name": name.asset, "subtype": subtype, "sh": hash_of(columns)})
                 best = (-len(fresh), True)
             for other in names:
-                # A stub's name goes over to the asset that it turns out to be.
+                # A stub goes over to the asset that it turns out to be, with all that points at it.
                 if other not in known or (known[other][1] and not best[1]):
+                    if other in known:
+                        turned[known[other][0]] = best[0]
                     found[other] = best[0]
                     known[other] = best
             found[name] = best[0]
         made = self._make(fresh)
-        self._alias({name: made.get(asset, asset) for name, asset in found.items()})
+        for loser, winner in sorted(turned.items()):
+            join_assets(self._db, loser=loser, winner=winner)
+        self._alias({name: made.get(asset, turned.get(asset, asset)) for name, asset in found.items()})
 
     def _wanted(
         self, datasets: Iterable[ObservedDataset], others: Iterable[DatasetName]

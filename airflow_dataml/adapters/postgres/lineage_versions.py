@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 
 _USE = """jsonb_to_recordset(%s) x(r bigint, t int, a bigint, d text, at timestamptz, named text, stats jsonb,
   own bigint, sh text, facts jsonb)"""
-_KEEP = f"""
-INSERT INTO dataml.run_io AS io (run_key, try_number, asset_id, direction, at, named, stats)
-SELECT x.r, x.t, x.a, x.d, x.at, x.named, x.stats FROM {_USE} ORDER BY x.r, x.t, x.a, x.d
+_KEEP = """
+INSERT INTO dataml.run_io AS io (run_key, try_number, asset_id, direction, at, named, stats, version_id)
+SELECT x.r, x.t, x.a, x.d, x.at, x.named, x.stats, x.v
+FROM jsonb_to_recordset(%s) x(r bigint, t int, a bigint, d text, at timestamptz, named text, stats jsonb, v bigint)
+ORDER BY x.r, x.t, x.a, x.d
 ON CONFLICT (run_key, try_number, asset_id, direction) DO UPDATE
-  SET at = excluded.at, named = excluded.named, stats = excluded.stats
-WHERE (io.at, io.named, io.stats) IS DISTINCT FROM (excluded.at, excluded.named, excluded.stats)
+  SET at = excluded.at, named = excluded.named, stats = excluded.stats, version_id = excluded.version_id
+WHERE (io.at, io.named, io.stats, io.version_id)
+      IS DISTINCT FROM (excluded.at, excluded.named, excluded.stats, excluded.version_id)
 """
 # Outputs that later events of the try took back, with the versions made of them.
 _UNWRITTEN = """
@@ -63,7 +66,12 @@ LEFT JOIN LATERAL (
     UNION ALL
     (SELECT 3, v.version_id FROM dataml.version v
      WHERE v.run_key = x.r AND v.asset_id = x.a AND v.origin IN ('published', 'snapshot')
-     ORDER BY v.version_id DESC LIMIT 1)) u ORDER BY u.place LIMIT 1) f ON true
+     ORDER BY v.version_id DESC LIMIT 1)
+    UNION ALL
+    -- Written under another name, before two assets turned out to be one.
+    SELECT 4, io.version_id FROM dataml.run_io io
+    WHERE (io.run_key, io.try_number, io.asset_id, io.direction) = (x.r, x.t, x.a, 'out') AND io.version_id IS NOT NULL
+    ) u ORDER BY u.place LIMIT 1) f ON true
 WHERE x.d = 'out'
 """
 _ADOPT = f"""
@@ -71,6 +79,7 @@ UPDATE dataml.version v SET origin = 'observed', run_key = x.r, created_at = x.a
   fact_key = 'observed/' || x.r || '/' || x.t || '/' || x.a, schema_hash = coalesce(x.sh, v.schema_hash),
   facts = v.facts || x.facts || jsonb_build_object('try', x.t)
 FROM {_USE} WHERE x.named IS NOT NULL AND v.fact_key = 'found/' || x.a || '/' || x.named
+RETURNING x.r, x.t, x.a, v.version_id AS v
 """
 _OBSERVE = f"""
 INSERT INTO dataml.version (asset_id, number, run_key, fact_key, schema_hash, facts, created_at, origin)
@@ -79,7 +88,7 @@ SELECT x.a, coalesce((SELECT max(v.number) FROM dataml.version v WHERE v.asset_i
        x.r, 'observed/' || x.r || '/' || x.t || '/' || x.a, x.sh,
        x.facts || jsonb_build_object('try', x.t), x.at, 'observed'
 FROM {_USE} ORDER BY x.a, x.at
-ON CONFLICT (fact_key) DO NOTHING
+RETURNING run_key AS r, (facts ->> 'try')::int AS t, asset_id AS a, version_id AS v
 """
 _REFRESH = f"""
 UPDATE dataml.version v SET created_at = x.at, schema_hash = coalesce(x.sh, v.schema_hash), facts = v.facts || x.facts
@@ -130,12 +139,20 @@ ON CONFLICT (fact_key) DO NOTHING
 _LATE = f"""
 SELECT io.run_key AS r, io.try_number AS t, io.asset_id AS a, io.at, io.version_id AS old
 FROM jsonb_to_recordset(%s) w(a bigint, at timestamptz)
-JOIN dataml.run_io io ON io.asset_id = w.a AND io.at >= w.at AND io.direction = 'in' AND io.named IS NULL
+-- From each write to what came after it, however the planner counts them.
+CROSS JOIN LATERAL (SELECT r.run_key, r.try_number, r.asset_id, r.at, r.version_id FROM dataml.run_io r
+  WHERE r.asset_id = w.a AND r.at >= w.at AND r.direction = 'in' AND r.named IS NULL OFFSET 0) io
 JOIN dataml.asset a ON a.asset_id = io.asset_id
 CROSS JOIN LATERAL (SELECT io.asset_id AS a, io.at, io.run_key AS r, io.try_number AS t) x
 LEFT JOIN LATERAL ({_STOOD}) s ON true
 WHERE s.version_id IS DISTINCT FROM io.version_id
 """
+
+_ENDS = ("r", "t", "a", "d")
+_KEPT = (*_ENDS, "at", "named", "stats")
+_ASKED = (*_ENDS, "at", "named", "own", "sh", "facts")
+# Run, try, asset and direction.
+Use = tuple[int, int, int, str]
 
 
 class LineageVersions:
@@ -144,40 +161,53 @@ class LineageVersions:
     def __init__(self, connection: Connection) -> None:
         self._db = connection
 
-    def keep(
+    def taken_back(
         self, rows: Sequence[Mapping[str, Any]], *, again: Sequence[tuple[int, int]]
     ) -> list[dict[str, Any]]:
-        """Write inputs and outputs; return the versions that their run takes back.
+        """Return the versions that their run takes back.
 
+        :param rows: all inputs and outputs of the batch.
         :param again: tries of which something was known before.
         """
-        told = json.dumps(list(rows), default=str)
-        self._db.execute(_KEEP, [told])
         if not again:
             return []
-        return self._db.rows(_UNWRITTEN, [json.dumps([{"r": r, "t": t} for r, t in again]), told])
+        outs = [x for x in rows if x["d"] == "out"]
+        return self._db.rows(
+            _UNWRITTEN, [json.dumps([{"r": r, "t": t} for r, t in again]), _told(outs, _ENDS)]
+        )
 
-    def write(self, rows: Sequence[Mapping[str, Any]]) -> dict[int, Any]:
-        """Give outputs their versions; return since when which assets have others than before."""
-        outs = {(x["r"], x["t"], x["a"]): x for x in rows if x["d"] == "out"}
+    def keep(self, rows: Sequence[Mapping[str, Any]], versions: Mapping[Use, int | None]) -> None:
+        """Write inputs and outputs, once their versions are known: a row written twice costs twice."""
+        if rows:
+            kept = [{**{n: x[n] for n in _KEPT}, "v": versions.get((*_key(x), x["d"]))} for x in rows]
+            self._db.execute(_KEEP, [json.dumps(kept, default=str)])
+
+    def write(self, rows: Sequence[Mapping[str, Any]]) -> tuple[dict[int, Any], dict[Use, int | None]]:
+        """Return since when which assets have other versions than before, and the versions of outputs."""
+        outs = {_key(x): x for x in rows if x["d"] == "out"}
         if not outs:
-            return {}
+            return {}, {}
         told = self._ask(_WRITTEN, outs.values())
-        known = [outs[_key(row)] for row in told if row["known"] is not None]
+        versions = {_key(row): row["known"] for row in told}
+        known = [outs[key] for key, version in versions.items() if version is not None]
         moved = {row["a"]: row["at"] for row in self._ask(_REFRESH, known)} if known else {}
         fresh = [outs[_key(row)] for row in told if row["new"]]
         if fresh:
-            self._lock({x["a"] for x in fresh})
-            self._db.execute(_ADOPT, [json.dumps(fresh, default=str)])
-            self._db.execute(_OBSERVE, [json.dumps(fresh, default=str)])
-            told = self._ask(_WRITTEN, outs.values())
-        self._point([{**row, "d": "out", "v": row["known"]} for row in told])
+            versions |= self._observe(fresh)
         for x in fresh:
             moved[x["a"]] = min(moved.get(x["a"], x["at"]), x["at"])
-        return moved
+        return moved, {(*key, "out"): version for key, version in versions.items()}
+
+    def _observe(self, fresh: Sequence[Mapping[str, Any]]) -> dict[tuple[int, int, int], int]:
+        """Write versions nobody has written yet, and return them."""
+        self._lock({x["a"] for x in fresh})
+        named = [x for x in fresh if x["named"] is not None]
+        made = {_key(row): row["v"] for row in self._ask(_ADOPT, named)} if named else {}
+        rest = [x for x in fresh if _key(x) not in made]
+        return made | ({_key(row): row["v"] for row in self._ask(_OBSERVE, rest)} if rest else {})
 
     def read(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Give inputs their versions and return which."""
+        """Return inputs with their versions."""
         if not rows:
             return []
         told = self._ask(_READ, rows)
@@ -185,10 +215,11 @@ class LineageVersions:
         if found:
             self._lock({x["a"] for x in found})
             self._db.execute(_FIND, [json.dumps(found, default=str)])
-            told = self._ask(_READ, rows)
-        told = [{**row, "d": "in"} for row in told]
-        self._point(told)
-        return told
+            mine = {_key(row): row for row in rows}
+            lacking = {_key(row) for row in told if row["v"] is None or row["unknown"]}
+            told = [row for row in told if _key(row) not in lacking]
+            told += self._ask(_READ, [mine[key] for key in lacking])
+        return [{**row, "d": "in"} for row in told]
 
     def late(self, moved: Mapping[int, Any]) -> list[dict[str, Any]]:
         """Move reads that came after writes heard of just now; return each with the version it had and has."""
@@ -199,6 +230,7 @@ class LineageVersions:
         before = {_key(row): row["old"] for row in rows}
         nothing = {"d": "in", "named": None, "own": None, "sh": None}
         told = self.read([{**{n: row[n] for n in ("r", "t", "a", "at")}, **nothing} for row in rows])
+        self._point(told)
         return [{**row, "old": before[_key(row)]} for row in told if row["v"] != before[_key(row)]]
 
     def derive(self, pairs: Sequence[tuple[int, int, int]]) -> None:
@@ -238,12 +270,15 @@ class LineageVersions:
         )
 
     def _point(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        told = [{name: row[name] for name in ("r", "t", "a", "d", "v")} for row in rows]
-        if told:
-            self._db.execute(_POINT, [json.dumps(told)])
+        if rows:
+            self._db.execute(_POINT, [_told(rows, (*_ENDS, "v"))])
 
     def _ask(self, query: str, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        return self._db.rows(query, [json.dumps(list(rows), default=str)])
+        return self._db.rows(query, [_told(rows, _ASKED)])
+
+
+def _told(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> str:
+    return json.dumps([{name: row.get(name) for name in names} for row in rows], default=str)
 
 
 def _key(row: Mapping[str, Any]) -> tuple[int, int, int]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_dataml.adapters.postgres.graph_names import NameGraph
 from airflow_dataml.adapters.postgres.lineage_projection import PostgresProjection
 from airflow_dataml.adapters.postgres.lineage_projector import projector
 from airflow_dataml.adapters.sqlglot.parser import SqlglotParser
@@ -13,6 +14,7 @@ from airflow_dataml.steps.lineage import project_pending
 from tests.lineage_events import (
     SERVER,
     column_edges,
+    column_lineage,
     edges,
     moment,
     out,
@@ -216,3 +218,31 @@ def test_a_spark_run_is_a_child_of_the_task_that_started_it(ledger: PostgresLedg
     project(ledger, child, source="receiver")
     row = ledger.connection.one("SELECT p.dag_id, p.task_id FROM dataml.run r JOIN dataml.run p ON p.run_key = r.parent_key WHERE r.dag_id = 'spark'")  # fmt: skip
     assert (row["dag_id"], row["task_id"]) == ("etl", "load")
+
+
+def test_a_stub_that_turns_out_to_be_declared_brings_its_history_along(ledger: PostgresLedger) -> None:
+    lineage = column_lineage("raw", total="amount")
+    project(
+        ledger,
+        run_event("COMPLETE", 1, job="a.b", outputs=[table("raw")]),
+        run_event("COMPLETE", 2, inputs=[table("raw")], outputs=[out("sales", columnLineage=lineage)]),
+    )
+    ledger.connection.execute(
+        "INSERT INTO dataml.asset (name, kind, uri) VALUES ('raw_rides', 'external', 'raw_rides')"
+    )
+    ledger.connection.execute(
+        "INSERT INTO dataml.asset_alias (namespace, name, asset_id) SELECT 's3://lake', 'raw', asset_id FROM dataml.asset WHERE name = 'raw_rides'"
+    )
+    link = {"identifiers": [{"namespace": SERVER, "name": "shop.public.raw", "type": "TABLE"}]}
+    path = {"namespace": "s3://lake", "name": "raw", "facets": {"symlinks": link}}
+    project(ledger, run_event("COMPLETE", 3, run_id="r2", inputs=[path], outputs=[table("sales")]))
+    project(ledger, run_event("COMPLETE", 4, run_id="r2", job="a.b", outputs=[table("raw")]))
+    # What was seen later of the run that wrote the stub is of the same version.
+    project(ledger, run_event("OTHER", 1.5, job="a.b", outputs=[out("raw", rows=7)]))
+    assert edges(ledger.connection) == {("raw_rides@1", "sales@1"), ("raw_rides@1", "sales@2")}
+    assert column_edges(ledger.connection) == {("raw_rides.amount", "sales.total")}
+    assert [row["number"] for row in ledger.connection.rows("SELECT number FROM dataml.version JOIN dataml.asset USING (asset_id) WHERE name = 'raw_rides' ORDER BY 1")] == [1, 2]  # fmt: skip
+    names = NameGraph(ledger.connection)
+    found = names.columns("sales", "total", direction="upstream")
+    assert [short(n.label) for n in found.nodes] == ["sales.total", "raw_rides.amount"]
+    assert ledger.connection.scalar("SELECT runs FROM dataml.asset_edge") == 2

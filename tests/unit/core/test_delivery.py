@@ -8,6 +8,7 @@ import pytest
 
 from airflow_dataml.core.delivery import Credentials, parse_backends, pause_s, with_credentials
 from airflow_dataml.core.errors import SpecError
+from airflow_dataml.core.recorded import ordering_key
 
 
 def test_nothing_configured_is_no_backend():
@@ -61,3 +62,9 @@ def test_kafka_takes_its_broker_from_the_connection():
 
 def test_the_pause_grows_and_is_capped():
     assert [pause_s(n) for n in (1, 2, 8, 9, 1000)] == [2, 4, 256, 300, 300]
+
+
+def test_a_key_of_any_length_is_one_an_index_holds_and_still_its_own():
+    keys = {ordering_key({"job": {"namespace": "n", "name": "\U0001f6b2" * 4000 + tail}}) for tail in "ab"}
+    assert len(keys) == 2
+    assert max(len(key.encode()) for key in keys) < 2500

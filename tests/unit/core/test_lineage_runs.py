@@ -110,3 +110,12 @@ class TestIdentity:
         )
         seen = foreign(event).outputs[0]
         assert (seen.symlinks, seen.facets) == ((), {})
+
+
+def test_what_an_operator_of_ours_announced_and_did_not_do_was_not_written() -> None:
+    ours = {
+        "symlinks": {"identifiers": [{"namespace": "dataml", "name": "prediction/scores", "type": "TABLE"}]}
+    }
+    start = run_event("START", 1, inputs=[table("features")], outputs=[out("scores", **ours)])
+    assert not facts(start, run_event("COMPLETE", 2, inputs=[table("features")])).writes
+    assert facts(start, run_event("COMPLETE", 2, outputs=[out("scores", **ours)])).writes
