@@ -1,4 +1,4 @@
-"""Fills the code blocks of README.md from marked regions of the DAG files; ``--check`` only compares."""
+"""Fills the code blocks of README.md and docs/ from marked regions of the DAG files; ``--check`` only compares."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+# In the order in which they are read.
+PAGES = tuple(
+    ROOT / name
+    for name in ("README.md", "docs/datasets.md", "docs/quality.md", "docs/lineage.md", "docs/reference.md")
+)
 _BLOCK = re.compile(r"<!-- region (\S+) (\S+) -->\n```python\n.*?```\n<!-- endregion -->", re.DOTALL)
 
 
@@ -20,18 +25,18 @@ def region(file: str, name: str) -> str:
     return textwrap.dedent(found[1])
 
 
-def filled(readme: str) -> str:
-    """README with every block as its DAG file has it now."""
+def filled(page: str) -> str:
+    """A page with every block as its DAG file has it now."""
     return _BLOCK.sub(
         lambda m: f"<!-- region {m[1]} {m[2]} -->\n```python\n{region(m[1], m[2])}\n```\n<!-- endregion -->",
-        readme,
+        page,
     )
 
 
 if __name__ == "__main__":
-    path = ROOT / "README.md"
-    before = path.read_text(encoding="utf-8")
-    after = filled(before)
-    if "--check" in sys.argv:
-        sys.exit(0 if before == after else "README.md differs from the DAG files: run python -m dev.readme")
-    path.write_text(after, encoding="utf-8")
+    for path in PAGES:
+        before = path.read_text(encoding="utf-8")
+        after = filled(before)
+        if "--check" in sys.argv and before != after:
+            sys.exit(f"{path.relative_to(ROOT)} differs from the DAG files: run python -m dev.readme")
+        path.write_text(after, encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -14,7 +15,7 @@ from airflow_dataml.cli.identity import cli_identity
 from airflow_dataml.cli.spec import FAILED, OK, Argument, Command, Group, Output, never, positive
 from airflow_dataml.cli.tables import table
 from airflow_dataml.core.delivery import Credentials, parse_backends, with_credentials
-from airflow_dataml.core.errors import SpecError
+from airflow_dataml.core.errors import NotFoundError, SpecError
 from airflow_dataml.core.runs import digest_of
 
 if TYPE_CHECKING:
@@ -23,24 +24,35 @@ if TYPE_CHECKING:
 
     from airflow_dataml.adapters.postgres.ledger import PostgresLedger
     from airflow_dataml.core.delivery import BackendSpec
-    from airflow_dataml.steps.drain import Drained
+    from airflow_dataml.core.drained import Drained
 
 BACKENDS_VARIABLE = "AIRFLOW__DATAML__LINEAGE_BACKENDS"
 SPOOL_VARIABLE = "AIRFLOW__DATAML__SPOOL_DIR"
+_KIND = "lineage backend"
+_REASON = 160
+_WAITING = {
+    "unprojected": "not in the graph yet",
+    "unfanned": "not on the way to the backends yet",
+    "refused": "kept, and refused by the graph",
+}
 
 
 def drain(_: object, args: argparse.Namespace) -> Output:
     """Carry lineage events on, once or until told to stop; exit 1 when some were refused for good."""
     from airflow_dataml.draining import drainer_of
 
-    work = drainer_of(
-        dsn=resolve_dsn(args.conn_id), specs=backends_of(os.environ), spool=_spool(args.spool, os.environ)
-    )
+    specs = backends_of(os.environ)
+    work = drainer_of(dsn=resolve_dsn(args.conn_id), specs=specs, spool=_spool(args.spool, os.environ))
+    if not args.loop:
+        # One round says at its end what it met, and need not say it while it goes on.
+        logging.getLogger("airflow_dataml").addHandler(logging.NullHandler())
     try:
         done = _loop(work, args.pause) if args.loop else work.round()
     finally:
         work.close()
     data, text = done.to_dict(), _told(done)
+    if not specs:
+        text += "\nNo backend is configured in [dataml] lineage_backends; the ledger keeps the events."
     if args.aliases or args.mlflow_conn_id:
         data["aliases"] = _aliases(args)
         text += f"\n{data['aliases']:,} alias changes to MLflow."
@@ -62,20 +74,26 @@ def backends(ledger: PostgresLedger, _: argparse.Namespace) -> Output:
     text = table(
         heads, rows, empty="No backend is known; configure [dataml] lineage_backends and drain once."
     )
-    text += "\n\n" + ", ".join(f"{count:,} {name}" for name, count in waiting.items())
+    text += "".join(
+        f"\n\n{_events(waiting[name])} {words}." for name, words in _WAITING.items() if waiting[name]
+    )
     bad = any(b["dead"] or (b["lag_s"] or 0) > 3600 for b in found if b["state"] == "active")
     return Output({"backends": found, **waiting}, text, FAILED if bad else OK)
 
 
 def dead(ledger: PostgresLedger, args: argparse.Namespace) -> Output:
     """List dead letters, oldest first, with the reason."""
+    known = [one["name"] for one in ledger.delivery.backends()]
+    if args.backend and args.backend not in known:
+        raise NotFoundError.from_available(_KIND, args.backend, known)
     found = ledger.delivery.dead(backend=args.backend, after=args.after, limit=args.limit)
     rows = (
         [d["backend"], d["event_id"], d["event_type"], d["job_name"], d["attempts"], d["last_error"]]
         for d in found
     )
     heads = ("backend", "event", "type", "job", "attempts", "reason")
-    return Output(found, table(heads, rows, empty="No backend refused anything."))
+    nothing = f"{args.backend} refused nothing." if args.backend else "No backend refused anything."
+    return Output(found, table(heads, rows, empty=nothing))
 
 
 def replay(ledger: PostgresLedger, args: argparse.Namespace) -> Output:
@@ -85,7 +103,9 @@ def replay(ledger: PostgresLedger, args: argparse.Namespace) -> Output:
         if args.since:
             count += ledger.delivery.backfill(args.backend, since=_moment(args.since))
         _audit(ledger, "replay", args.backend, {"events": count, "event": args.event, "since": args.since})
-    return Output({"backend": args.backend, "events": count}, f"{count:,} events go to {args.backend} again.")
+    return Output(
+        {"backend": args.backend, "events": count}, f"{_events(count)} for {args.backend} to have again."
+    )
 
 
 def pause(ledger: PostgresLedger, args: argparse.Namespace) -> Output:
@@ -102,7 +122,7 @@ def purge(ledger: PostgresLedger, args: argparse.Namespace) -> Output:
     """Delete events that the graph and every backend have had for so many days."""
     count = ledger.delivery.purge(days=args.days)
     _audit(ledger, "purge", "lineage", {"events": count, "days": args.days})
-    return Output({"purged": count}, f"Purged {count:,} events older than {args.days:g} days.")
+    return Output({"purged": count}, f"Purged {_events(count)} older than {args.days:g} days.")
 
 
 def backends_of(env: Mapping[str, str]) -> tuple[BackendSpec, ...]:
@@ -147,7 +167,7 @@ def _spool(given: str | None, env: Mapping[str, str]) -> Path:
 
 
 def _loop(work: Any, pause_s: float) -> Drained:
-    from airflow_dataml.steps.drain import Drained
+    from airflow_dataml.core.drained import Drained
 
     stop, sums = threading.Event(), [Drained()]
 
@@ -169,7 +189,7 @@ def _told(done: Drained) -> str:
         f"{len(ids):,} REFUSED by {name}; `dataml delivery dead` says why."
         for name, ids in sorted(done.dead.items())
     ]
-    lines += [f"{name} takes nothing now: {why}" for name, why in sorted(done.unreachable.items())]
+    lines += [f"{name} takes nothing now: {why[:_REASON]}" for name, why in sorted(done.unreachable.items())]
     return "\n".join(lines)
 
 
@@ -206,6 +226,10 @@ def _age(seconds: float | None) -> str:
         if seconds < 7200
         else f"{seconds / 3600:.0f} h"
     )
+
+
+def _events(count: int) -> str:
+    return f"{count:,} event{'' if count == 1 else 's'}"
 
 
 def _days(text: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from airflow_dataml.core.lineage import Direction, Graph, Node
 
 EXPLAIN = "explain"
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?\+\d\d(:\d\d)?$")
 
 
 def lineage(ledger: PostgresLedger, args: argparse.Namespace) -> Output:
@@ -28,7 +30,7 @@ def lineage(ledger: PostgresLedger, args: argparse.Namespace) -> Output:
     if first == EXPLAIN and rest:
         return _explained(ledger, rest)
     if rest:
-        msg = f"one asset is walked from, received {' '.join(args.ref)!r}: write `lineage explain` for the story of one."
+        msg = f"one asset is walked from, received {' '.join(args.ref)!r}: write --to for what lies between two, or `lineage explain` for the story of one."
         raise SpecError(msg)
     directions: list[Direction] = ["upstream"] if args.upstream or not args.downstream else []
     directions += ["downstream"] if args.downstream else []
@@ -49,8 +51,8 @@ def _graphs(
             yield ledger.lineage.between(_version(ledger, ref), _version(ledger, args.to), **kept)
         return
     for direction in directions:
-        if args.columns:
-            yield names.columns(_bare(ref), args.columns, direction=direction, **kept)
+        if args.column:
+            yield names.columns(_bare(ref), args.column, direction=direction, **kept)
         elif args.by_name:
             yield names.walk(_bare(ref), direction=direction, **kept)
         else:
@@ -98,12 +100,19 @@ def _explained(ledger: PostgresLedger, rest: list[str]) -> Output:
 def _story(told: dict[str, Any]) -> Iterator[str]:
     for name, value in told.items():
         if isinstance(value, dict):
-            yield f"{name}:\n{fields([(key, show(one)) for key, one in value.items()])}"
+            yield f"{name}:\n{fields([(key, _told(one)) for key, one in value.items()])}"
         elif isinstance(value, list) and value:
             columns = list(dict.fromkeys(key for row in value for key in row))
-            yield f"{name}:\n{table(columns, ([row.get(key) for key in columns] for row in value))}"
+            yield f"{name}:\n{table(columns, ([_told(row.get(key)) for key in columns] for row in value))}"
         elif isinstance(value, str):
             yield f"{name}: {value}"
+
+
+def _told(value: Any) -> Any:
+    """Return a value as people read it, a time too that is text in JSON."""
+    if isinstance(value, str) and _TIME.match(value):
+        return datetime.fromisoformat(value)
+    return value
 
 
 def _tree(graph: Graph) -> str:
@@ -161,14 +170,14 @@ LINEAGE = Command(
             {
                 "metavar": "ASSET[@N]",
                 "nargs": "+",
-                "help": "A name, with the version or alias wanted; else the current one",
+                "help": "A name, or its end where nothing else ends so, with the version or alias wanted; else the current one",
             },
         ),
         Argument(("--upstream",), {"action": "store_true", "help": "What it was made from (default)"}),
         Argument(("--downstream",), {"action": "store_true", "help": "What was made from it"}),
         Argument(("--to",), {"metavar": "ASSET[@N]", "help": "Only what is on a way down to this one"}),
         Argument(("--by-name",), {"action": "store_true", "help": "Assets and jobs instead of versions"}),
-        Argument(("--columns",), {"metavar": "COLUMN", "help": "Walk from this column of the asset"}),
+        Argument(("--column",), {"metavar": "COLUMN", "help": "Walk from this column of the asset"}),
         Argument(("--at",), {"metavar": "TIME", "help": "Only what was known then"}),
         Argument(("--depth",), {"type": positive, "default": 20, "metavar": "N", "help": "Steps at most"}),
     ),

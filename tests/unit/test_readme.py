@@ -1,14 +1,22 @@
 from __future__ import annotations
 
+import configparser
+import json
 import re
 import shlex
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from dev.readme import ROOT, filled
+from dev.readme import PAGES, ROOT, filled
+from tests.unit.cli.test_parser import NAMES
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGE = {page: page.read_text(encoding="utf-8") for page in PAGES}
+# The README and what it leads to, in the order in which they are read.
+README = "\n".join(PAGE.values())
 _REGIONS = re.compile(r"<!-- region .*?<!-- endregion -->", re.DOTALL)
 
 
@@ -18,13 +26,13 @@ def blocks(language: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    """Every ``dataml`` line of the README, as a shell would hand it over."""
+    """Every ``dataml`` line of the documentation, as a shell would hand it over."""
     lines = re.findall(r"^\$ dataml (.*)$", "\n".join(blocks("console")), re.MULTILINE)
     return [line.partition(" > ")[0] for line in lines]
 
 
 def test_every_snippet_is_a_region_of_a_dag() -> None:
-    assert README.count("<!-- region dags/") == 8
+    assert README.count("<!-- region dags/") == 11
     assert filled(README) == README
 
 
@@ -32,18 +40,53 @@ def test_the_other_snippets_run() -> None:
     names: dict[str, object] = {}
     for block in blocks("python"):
         exec(block, names)  # noqa: S102 - our own README, read from top to bottom as people do
-    assert {"flights", "rides", "staged", "watched"} <= names.keys()
+    assert {"flights", "trips", "rides", "staged", "watched"} <= names.keys()
 
 
 def test_the_block_of_a_contract_parses() -> None:
     from airflow_dataml.core.contract import Contract
 
-    [block] = blocks("yaml")
+    [block] = [block for block in blocks("yaml") if block.startswith("x-dataml:")]
     columns = "".join(f"  - name: {name}\n" for name in ("rider", "fare", "zone"))
     contract = Contract.from_text(
-        f"dataset: w/rides\nchecks: [row_count: ]\ncolumns:\n{columns}{block}", source="README.md"
+        f"dataset: w/rides\nchecks: [row_count: ]\ncolumns:\n{columns}{block}", source="docs/quality.md"
     )
     assert len(contract.extension.checks) == 4
+
+
+def test_the_file_of_assets_is_understood(tmp_path: Path) -> None:
+    from airflow_dataml.core.catalog_yaml import read_entries
+
+    [block] = [block for block in blocks("yaml") if block.startswith("assets:")]
+    (tmp_path / "catalog.yml").write_text(block)
+    assert [entry.name for entry in read_entries(tmp_path / "catalog.yml")] == ["airport_board"]
+
+
+def test_the_lineage_backends_are_understood() -> None:
+    from airflow_dataml.core.delivery import parse_backends
+
+    [block] = blocks("json")
+    assert [spec.kind for spec in parse_backends(block)] == ["http", "http", "file", "kafka"]
+
+
+def test_the_configuration_of_airflow_is_understood() -> None:
+    from airflow_dataml.core.delivery import parse_backends
+
+    for block in blocks("ini"):
+        written = configparser.ConfigParser(interpolation=None)
+        written.read_string(block)
+        assert json.loads(written["openlineage"]["transport"]) == {
+            "type": "airflow_dataml.transport.OutboxTransport"
+        }
+        if "dataml" in written:
+            assert parse_backends(written["dataml"]["lineage_backends"])
+
+
+def test_the_event_posted_by_curl_is_one() -> None:
+    from airflow_dataml.core.openlineage import read_event
+
+    [event] = re.findall(r"-d '(\{\n.*?\})'\n", "\n".join(blocks("console")), re.DOTALL)
+    assert read_event(json.loads(event)).problems == ()
 
 
 @pytest.mark.parametrize("line", commands())
@@ -54,8 +97,26 @@ def test_every_command_is_understood(line: str) -> None:
 
 
 def test_every_linked_file_is_there() -> None:
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert Path(ROOT, target).is_file(), target
+    for page, text in PAGE.items():
+        for target, anchor in re.findall(r"\]\((?!http)([^)#]+)(?:#([^)]*))?\)", text):
+            found = page.parent / target
+            assert found.is_file(), target
+            assert not anchor or anchor in anchors(found), f"{target}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """How a page's headings are linked to."""
+    heads = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 -]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+def test_the_readme_is_read_in_one_go() -> None:
+    assert len(PAGE[ROOT / "README.md"].splitlines()) <= 500
+
+
+@pytest.mark.parametrize("command", NAMES)
+def test_every_command_is_listed(command: str) -> None:
+    assert f"| `{command}` |" in PAGE[ROOT / "docs/reference.md"]
 
 
 def test_the_configuration_reference_is_complete() -> None:

@@ -47,6 +47,7 @@ def test_people_put_the_catalog_in_order(registered):
     assert (code, "is declared as 'ops'" in err) == (1, True)
     assert registered("catalog", "delete", "board", "--reason", "old")[0] == 0
     assert registered.json("catalog", "search", "board")[1]["hits"] == []
+    assert "board" not in [asset["name"] for asset in registered.json("dataset", "list")[1]]
     assert registered("catalog", "restore", "board")[1] == "status: 'deleted' -> 'active'\n"
     assert registered("catalog", "merge", "lake_orders", "--into", "board", "--reason", "same")[0] == 0
     assert registered.json("catalog", "show", "lake_orders")[1]["name"] == "board"
