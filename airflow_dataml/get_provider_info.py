@@ -27,6 +27,7 @@ def get_provider_info() -> dict[str, object]:
             "datasets",
             "diffs",
             "evaluation",
+            "exports",
             "lineage",
             "maintenance",
             "monitoring",
@@ -42,7 +43,9 @@ def get_provider_info() -> dict[str, object]:
         "triggers": _modules("triggers", "datasets", "drain", "overdue"),
         "hooks": _modules("hooks", "ledger", "lineage", "mlflow"),
         "notifications": [f"{_PACKAGE}.notifications.incidents.IncidentNotifier"],
-        "extra-links": [f"{_PACKAGE}.links.LedgerLink"],
+        "extra-links": [
+            f"{_PACKAGE}.links.{name}" for name in ("LedgerLink", "LineageLink", "IncidentsLink")
+        ],
         "task-decorators": [
             {"name": "dataset_stage", "class-name": f"{_PACKAGE}.decorators.staging.dataset_stage_task"},
             {

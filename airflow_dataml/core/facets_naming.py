@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
     from airflow_dataml.core.refs import Relation
@@ -43,6 +43,22 @@ class LineageNaming:
     def lineage_namespace(self, *, host: str | None, port: int | None) -> str:
         """OpenLineage namespace of a Postgres server, as its naming spec has it."""
         return f"postgres://{self.lineage_host(host)}:{port or POSTGRES_PORT}"
+
+    def lineage_canonical(self, namespace: str) -> str:
+        """Return the namespace of a server as we call it; Airflow's hooks repeat a socket's folder or no host at all.
+
+        >>> for name in ("postgres://%2Frun%2Fpostgresql:5432", "postgres://None:5432", "postgres://db:5432", "file"):
+        ...     print(LineageNaming().lineage_canonical(name))
+        postgres://localhost:5432
+        postgres://localhost:5432
+        postgres://db:5432
+        file
+        """
+        scheme, found, place = namespace.partition("://")
+        if not found or not place.startswith(("%2F", "%2f", "None:")):
+            return namespace
+        host, _, port = place.rpartition(":")
+        return f"{scheme}://{self.lineage_host(unquote(host) if host != 'None' else None)}:{port}"
 
     def lineage_name(self, *, database: str, relation: Relation) -> str:
         """OpenLineage name of a Postgres table."""

@@ -34,7 +34,7 @@ class AirflowApi:
             return {}
 
     def call(
-        self, method: str, path: str, body: dict[str, Any] | None = None, **query: object
+        self, method: str, path: str, body: dict[str, Any] | list[Any] | None = None, **query: object
     ) -> dict[str, Any]:
         """One request; a stale login is renewed, and reading is tried again.
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_dataml.core.lineage import version_node
+from airflow_dataml.emission import default_spool
+from dev.lifecycle.external import LAKE
 from dev.lifecycle.landing import CORRUPTED
-from dev.lifecycle.story import MODEL, model_reports
+from dev.lifecycle.story import MODEL, REPORT, is_crawled, model_reports, observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from airflow_dataml.adapters.postgres.ledger import PostgresLedger
     from airflow_dataml.core.datasets import Version
     from airflow_dataml.core.governance import Incident, Report
+    from airflow_dataml.core.lineage import Direction
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +196,67 @@ def _audit(ledger: PostgresLedger) -> str | None:
 def _mlflow(ledger: PostgresLedger) -> str | None:
     runs = ledger.connection.scalar("SELECT count(*) FROM mlflow.runs WHERE lifecycle_stage = 'active'")
     return _unless(runs, 2)
+
+
+@check(
+    "no lineage event was lost: every task's end is in the graph and at the backend, and nothing is left in the spool"
+)
+def _nothing_lost(ledger: PostgresLedger) -> str | None:
+    told = ledger.connection.one(
+        """SELECT (SELECT count(*) FROM dataml.lineage_event) AS events,
+                  (SELECT count(*) FROM dataml.lineage_event WHERE state <> 'stored') AS out_of_the_graph,
+                  (SELECT count(*) FROM dataml.lineage_delivery WHERE state <> 'delivered') AS undelivered,
+                  (SELECT count(*) FROM dataml.run WHERE begun > 0 AND state = 'success' AND task_id NOT LIKE '%~%'
+                     AND ol_state IS DISTINCT FROM 'COMPLETE') AS unheard_of"""
+    )
+    spooled = 0 if default_spool().is_empty() else 1
+    if told.pop("events") == 0:
+        return "there are none"
+    return f"found {told}, spool {spooled}" if any(told.values()) or spooled else None
+
+
+@check(
+    "the plain SQL report is in the graph: made from the versions it read, and the model is among what they led to"
+)
+def _report(ledger: PostgresLedger) -> str | None:
+    version = observed(ledger, REPORT)
+    if version is None:
+        return "nobody was seen writing it"
+    above = _labels(ledger, version, "upstream")
+    if missing := {"flights@4", "flight_predictions@2", f"{MODEL}@1"} - above:
+        return f"it was not made from {sorted(missing)}"
+    below = _labels(ledger, ledger.versions.find("flights@4").version_id, "downstream")
+    missing = {REPORT, MODEL} - {label.rpartition("@")[0] for label in below}
+    return f"flights@4 did not lead to {sorted(missing)}" if missing else None
+
+
+@check("its columns are known too: late_share comes from arr_delay")
+def _columns(ledger: PostgresLedger) -> str | None:
+    rows = ledger.connection.rows(
+        """SELECT s.name || '.' || e.src_column AS src FROM dataml.column_edge e JOIN dataml.asset s ON s.asset_id = e.src
+           JOIN dataml.asset d ON d.asset_id = e.dst
+           WHERE d.name = %s AND e.dst_column = 'late_share' AND e.kind = 'direct'""",
+        [REPORT],
+    )
+    return _unless({row["src"] for row in rows}, {"flights.arr_delay"})
+
+
+@check("a Spark job elsewhere read flights as they stood, and wrote the lake")
+def _spark(ledger: PostgresLedger) -> str | None:
+    version = observed(ledger, "/".join(LAKE))
+    above = _labels(ledger, version, "upstream") if version is not None else set()
+    return None if "flights@4" in above else f"found {sorted(above)}"
+
+
+@check("a crawl knows every table, and search finds the report by a column of it")
+def _crawled(ledger: PostgresLedger) -> str | None:
+    crawls = ledger.connection.scalar("SELECT count(*) FROM dataml.crawl WHERE state = 'finished'")
+    return None if crawls and is_crawled(ledger) else f"{crawls} crawls, and it is not found"
+
+
+def _labels(ledger: PostgresLedger, version_id: int, direction: Direction) -> set[str]:
+    graph = ledger.lineage.walk(str(version_node(version_id)), direction=direction)
+    return {node.label for node in graph.nodes}
 
 
 def _unless(found: object, wanted: object) -> str | None:

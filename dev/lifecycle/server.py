@@ -54,6 +54,7 @@ def airflow_environment(
     state: State, *, metadata_dsn: str, dataml_dsn: str, port: int, dags: Path
 ) -> dict[str, str]:
     """Everything a child needs to know; nothing is read from the caller's own Airflow."""
+    warehouse = conninfo_to_dict(dataml_dsn)
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW_", "_AIRFLOW_"))}
     metadata = conninfo_to_dict(metadata_dsn)
     base = f"http://127.0.0.1:{port}"
@@ -82,6 +83,12 @@ def airflow_environment(
         "API__HOST": "127.0.0.1",
         "API__PORT": str(port),
         "API__BASE_URL": base,
+        # Every task's lineage goes to the ledger; from there the triggerer carries it on.
+        "OPENLINEAGE__TRANSPORT": json.dumps({"type": "airflow_dataml.transport.OutboxTransport"}),
+        "OPENLINEAGE__EXECUTE_IN_THREAD": "True",
+        "DATAML__LINEAGE_BACKENDS": json.dumps(
+            {"file": {"type": "file", "log_file_path": str(state.lineage_log), "append": True}}
+        ),
     }
     return {
         **inherited,
@@ -89,6 +96,15 @@ def airflow_environment(
         **marked_environment(state.root),
         **{f"AIRFLOW__{name}": value for name, value in options.items()},
         **connections(dataml_dsn, mlflow_artifacts=state.mlflow_artifacts),
+        # The same database for tasks of plain SQL.
+        "AIRFLOW_CONN_WAREHOUSE": json.dumps(
+            {
+                "conn_type": "postgres",
+                "host": warehouse["host"],
+                "login": warehouse["user"],
+                "schema": warehouse["dbname"],
+            }
+        ),
         # Standalone starts its components by the name ``airflow``.
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
         "PYTHONUNBUFFERED": "1",

@@ -51,6 +51,10 @@ class State:
         return self.root / "logs" / "airflow.log"
 
     @property
+    def lineage_log(self) -> Path:
+        return self.root / "logs" / "lineage.jsonl"
+
+    @property
     def mlflow_artifacts(self) -> Path:
         return self.root / "mlflow"
 

@@ -1,4 +1,4 @@
-"""The story in nine chapters: what arrives, and what the platform does about it by itself."""
+"""The story in eleven chapters: what arrives, and what the platform does about it by itself."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from airflow_dataml.adapters.postgres.ledger import PostgresLedger
+from airflow_dataml.adapters.postgres.search import PostgresSearch
+from dev.lifecycle.external import LAKE, WAREHOUSE, spark_events
 from dev.lifecycle.landing import CORRUPTED
 from dev.lifecycle.summary import News
 from dev.lifecycle.watch import RunWatcher, StoryError
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from dev.lifecycle.server import Server
 
 MODEL = "flight_delay"
+REPORT = f"{WAREHOUSE[0]}/{WAREHOUSE[1]}.late_by_carrier"
 DAGS = (
     "flights_reference",
     "flights_ingest",
@@ -32,8 +35,14 @@ DAGS = (
     "flights_daily",
     "flights_branch",
     "weather_quarantine",
+    "flights_report",
+    "catalog_crawl",
+    "catalog_export",
+    "lineage_external",
+    "lineage_drain",
 )
 GUST = "2013-02"
+_SETTLE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,7 @@ class Chapter:
     :param told: whether the ledger shows the chapter's end.
     :param refused: the batch must be refused at its contract.
     :param delivers: what arrives; ``None`` for a chapter about data that is there.
+    :param besides: other DAGs that are triggered along with it.
     """
 
     title: str
@@ -52,7 +62,8 @@ class Chapter:
     partition_key: str | None
     told: Callable[[PostgresLedger], bool]
     refused: bool = False
-    delivers: Literal["reference", "month", "weather"] | None = "month"
+    delivers: Literal["reference", "month", "weather", "events"] | None = "month"
+    besides: tuple[str, ...] = ()
 
 
 def has_current(ledger: PostgresLedger, *names: str) -> bool:
@@ -89,6 +100,31 @@ def is_refused(ledger: PostgresLedger, name: str, partition_key: str) -> bool:
         and report.verdict == "fail"
         and report.body.get("partition_key") == partition_key
         for report in ledger.reports.list(asset=name)
+    )
+
+
+def lineage_settled(ledger: PostgresLedger) -> bool:
+    """Whether every event is in the graph and at every backend, and what was written outside is among it."""
+    waiting = ledger.connection.scalar(
+        """SELECT EXISTS (SELECT FROM dataml.lineage_event WHERE state = 'new' OR NOT fanned)
+               OR EXISTS (SELECT FROM dataml.lineage_delivery WHERE state = 'pending')
+               OR EXISTS (SELECT FROM dataml.run WHERE ol_state IN ('START', 'RUNNING'))"""
+    )
+    return not waiting and all(observed(ledger, name) for name in (REPORT, "/".join(LAKE)))
+
+
+def is_crawled(ledger: PostgresLedger) -> bool:
+    """Whether a crawl found the report's table."""
+    hits = PostgresSearch(ledger.connection).search("expected_share").hits
+    return any(hit.name == REPORT and hit.subtype == "table" for hit in hits)
+
+
+def observed(ledger: PostgresLedger, name: str) -> int | None:
+    """The newest version of an asset that somebody else wrote."""
+    return ledger.connection.scalar(  # type: ignore[no-any-return]
+        """SELECT max(v.version_id) FROM dataml.version v JOIN dataml.asset a USING (asset_id)
+           WHERE a.name = %s AND v.origin = 'observed'""",
+        [name],
     )
 
 
@@ -152,6 +188,22 @@ CHAPTERS = (
         lambda ledger: any(branch["state"] == "merged" for branch in ledger.branches.list()),
         delivers=None,
     ),
+    Chapter(
+        "10 Lineage of everybody: a plain SQL report, a Spark job elsewhere, an export; all in one graph",
+        "flights_report",
+        None,
+        lineage_settled,
+        delivers="events",
+        besides=("lineage_external",),
+    ),
+    Chapter(
+        "11 The catalog: every table of the database, found by the name of a column, and handed on to others",
+        "catalog_crawl",
+        None,
+        lambda ledger: lineage_settled(ledger) and is_crawled(ledger),
+        delivers=None,
+        besides=("catalog_export",),
+    ),
 )
 
 
@@ -194,24 +246,42 @@ class Story:
         for file in self._deliver(chapter):
             size = file.stat().st_size / 1e6
             self._console.say(f"  {file.relative_to(self._landing.folder)} arrives, {size:.1f} MB")
-        if self._watcher.runs_of(chapter.dag_id, chapter.partition_key):
+        runs = self._watcher.runs_of(chapter.dag_id, chapter.partition_key)
+        # One that the schedule made is not ours.
+        if any(run["run_type"] == "manual" for run in runs):
             self._console.say("  An earlier demo was stopped in this chapter: going on where it was.")
             for dag_id in DAGS:
                 self._watcher.clear_failed(dag_id, chapter.partition_key)
         else:
+            for dag_id in chapter.besides:
+                self._server.api.trigger(dag_id)
             self._server.api.trigger(chapter.dag_id, partition_key=chapter.partition_key)
             key = f" with partition key {chapter.partition_key}" if chapter.partition_key else ""
-            self._console.say(f"  Triggered {chapter.dag_id}{key}; the rest follows from asset events.")
+            named = " and ".join((chapter.dag_id, *chapter.besides))
+            self._console.say(f"  Triggered {named}{key}; the rest follows from asset events.")
         failed = self._watcher.settle()
         unexpected = [f for f in failed if not (chapter.refused and f.dag_id == chapter.dag_id)]
         if unexpected:
             raise StoryError("\n".join(str(f) for f in unexpected))
-        if not self._told(chapter):
+        if not self._told_soon(chapter):
             details = "\n".join(str(f) for f in failed)
             msg = f"all is quiet, and the ledger does not show how chapter {chapter.title!r} should end.\n{details}"
             raise StoryError(msg)
 
+    def _told_soon(self, chapter: Chapter) -> bool:
+        """Give lineage a moment: the triggerer carries it on behind the tasks."""
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while not (told := self._told(chapter)) and time.monotonic() < deadline:
+            time.sleep(0.3)
+        return told
+
     def _deliver(self, chapter: Chapter) -> list[Path]:
+        if chapter.delivers == "events":
+            answer = self._server.api.call("POST", "/dataml/api/v1/lineage/batch", spark_events())
+            self._console.say(
+                f"  A Spark job elsewhere posts its lineage: {answer['counts']['stored']} events stored"
+            )
+            return []
         if chapter.delivers == "reference":
             return self._landing.deliver_reference()
         if chapter.delivers == "weather":

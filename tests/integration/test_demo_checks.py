@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_dataml.adapters.postgres.lineage_projector import projector
+from airflow_dataml.adapters.sqlglot import SqlglotParser
+from airflow_dataml.core.catalog import AssetEntry
 from airflow_dataml.core.datasets import Column, Fingerprint
 from airflow_dataml.core.lineage import Edge, report_node, version_node
 from airflow_dataml.core.refs import TaskKey
 from airflow_dataml.core.runs import RunIdentity
 from airflow_dataml.core.stores import NewPart
+from airflow_dataml.steps.lineage import store_events
 from dev.lifecycle.checks import run_checks
-from dev.lifecycle.story import CHAPTERS
+from dev.lifecycle.external import WAREHOUSE, spark_events
+from dev.lifecycle.story import CHAPTERS, REPORT
 from dev.lifecycle.summary import News, summary
 
 if TYPE_CHECKING:
@@ -116,7 +122,8 @@ def told(ledger: PostgresLedger) -> PostgresLedger:
     }
     first = write.model(features["2013-10"])
     for key in ("2013-11", "2013-12"):
-        write.batch("flight_predictions", key, features[key], models={"champion": first.version_id})
+        scores = write.batch("flight_predictions", key, features[key], models={"champion": first.version_id})
+        write.edges("scored_by", scores, [first])
     write.watch("2013-11", "pass", "wait")
     alarm, decision = write.watch("2013-12", "fail", "retrain")
     incident, _ = ledger.incidents.open(
@@ -131,6 +138,7 @@ def told(ledger: PostgresLedger) -> PostgresLedger:
         asset="flights", kind="data", severity="high", title="batch 2014-01", report_id=refusal.report_id
     )
     later_chapters(write)
+    everybodys_lineage(write)
     ledger.audit.add(action="promote", subject=second.ref, run=write.run(), detail={})
     ledger.connection.execute("CREATE SCHEMA mlflow")
     ledger.connection.execute(
@@ -161,6 +169,43 @@ def later_chapters(write: Writer) -> None:
         "INSERT INTO dataml.branch (name, schema_name, run_key, state) VALUES ('weekend', 'branch_weekend', %s, 'merged')",
         [run.run_key],
     )
+
+
+_REPORT_SQL = """
+INSERT INTO late_by_carrier (carrier, late_share)
+SELECT f.carrier, avg((f.arr_delay > 15)::int) FROM flights f JOIN flight_predictions p USING (carrier) GROUP BY 1
+"""
+
+
+def everybodys_lineage(write: Writer) -> None:
+    """A plain SQL task, a Spark job, and a crawl."""
+    ledger, (server, schema) = write.ledger, WAREHOUSE
+    soon = datetime.now(UTC) + timedelta(minutes=1)
+    columns = {"flights": ("carrier", "arr_delay"), "flight_predictions": ("carrier", "score")}
+    read = []
+    for name, known in columns.items():
+        ledger.connection.execute(
+            "INSERT INTO dataml.asset_alias (namespace, name, asset_id) SELECT %s, %s, asset_id FROM dataml.asset WHERE name = %s",
+            [server, f"{schema}.{name}", name],
+        )
+        facet = {"schema": {"fields": [{"name": column, "type": "text"} for column in known]}}
+        read.append({"namespace": server, "name": f"{schema}.{name}", "facets": facet})
+    wrote = {"namespace": server, "name": f"{schema}.late_by_carrier", "facets": {}}
+    event = {
+        **spark_events(soon)[1], "inputs": read, "outputs": [wrote],
+        "job": {"namespace": "airflow", "name": "flights_report.report", "facets": {"sql": {"query": _REPORT_SQL}}},
+        "run": {"runId": "01a20b8a-425d-7836-a445-0cba3b043500", "facets": {}},
+    }  # fmt: skip
+    writing = projector(ledger.connection, parser=SqlglotParser())
+    told = store_events(events=[event, *spark_events(soon)], store=writing.inbox, projector=writing)
+    assert [one.status for one in told] == ["stored"] * 3
+    ledger.delivery.fan_out()
+    found = AssetEntry(
+        REPORT, "external", REPORT, subtype="table", columns=(Column("expected_share", "double precision"),),
+        source="crawled", crawl_scope="all",
+    )  # fmt: skip
+    ledger.catalog.register_all([found])
+    ledger.connection.execute("INSERT INTO dataml.crawl (scope, state) VALUES ('all', 'finished')")
 
 
 def problems(ledger: PostgresLedger) -> dict[str, str]:
@@ -196,6 +241,12 @@ def test_an_empty_ledger_fails_every_check_but_the_last_batch(ledger: PostgresLe
         pytest.param(
             "UPDATE dataml.version SET fingerprint = asset_id::text", "Delta table", id="other content"
         ),
+        pytest.param(
+            "UPDATE dataml.lineage_event SET state = 'new'", "no lineage event", id="lineage that waits"
+        ),
+        pytest.param("DELETE FROM dataml.column_edge", "its columns", id="no columns"),
+        pytest.param("DELETE FROM dataml.edge WHERE observed", "plain SQL report", id="no edges"),
+        pytest.param("UPDATE dataml.asset SET subtype = 'view'", "a crawl", id="not crawled"),
         pytest.param("CREATE SCHEMA branch_weekend", "branch", id="a branch left over"),
         pytest.param("DELETE FROM dataml.edge WHERE kind = 'reason'", "lineage", id="no reason"),
         pytest.param(

@@ -14,7 +14,6 @@ from airflow_dataml.api.modules import MAIN, digest, sources, stand_in
 from airflow_dataml.plugins.plugin import NAME, ROUTE, DataMLPlugin
 from dev.page import WWW, openapi_text
 
-# What the browser of somebody who opens the page asks for first.
 # React alone is four times that.
 MOST_OF_ONE = 40_000
 

@@ -27,11 +27,12 @@ PUBLIC = {
     "decorators.quality": ["quality_check_task"],
     "decorators.staging": ["dataset_stage_task"],
     "hooks.drain": ["configured_backends", "drainer", "resolved"],
+    "hooks.exports": ["server_of"],
     "hooks.ledger": ["DataMLHook"],
     "hooks.lineage": ["LineageHook"],
     "hooks.mlflow": ["MlflowHook"],
     "hooks.rows": ["rows_of"],
-    "links": ["LedgerLink", "asset_path"],
+    "links": ["IncidentsLink", "LedgerLink", "LineageLink", "asset_path", "incidents_path", "lineage_path"],
     "notifications.incidents": ["IncidentNotifier"],
     "operators.base": [
         "DataMLOperator",
@@ -62,6 +63,7 @@ PUBLIC = {
     "operators.diffs": ["DatasetDiffOperator"],
     "operators.engines": ["engine_for"],
     "operators.evaluation": ["ModelEvaluateOperator"],
+    "operators.exports": ["CatalogExportOperator"],
     "operators.facets": ["Declared", "LineageTelling", "file_fact"],
     "operators.facets_facts": ["Teller", "model_facts"],
     "operators.far": ["table_fact", "tables_of"],
@@ -94,6 +96,7 @@ PUBLIC = {
 # Serve other modules of ours; nothing of them is written in a DAG file.
 HELPERS = {
     "hooks.drain",
+    "hooks.exports",
     "hooks.rows",
     "operators.base",
     "operators.bench",

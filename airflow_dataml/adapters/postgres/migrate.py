@@ -33,9 +33,13 @@ GRANT USAGE ON SCHEMA dataml TO {writer};
 GRANT USAGE, CREATE ON SCHEMA dataml_data TO {writer};
 GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA dataml TO {writer};
 GRANT DELETE ON dataml.alias, dataml.part_state, dataml.segment_state TO {writer};
+-- what lineage takes back, what a merge of two assets joins, and what purging removes
+GRANT DELETE ON dataml.version, dataml.run_io, dataml.edge, dataml.asset_edge, dataml.column_edge,
+  dataml.asset_column, dataml.lineage_event TO {writer};
 -- only for branches, which are schemas: GRANT CREATE ON DATABASE ... TO {writer};
 GRANT CREATE ON SCHEMA public TO {writer};  -- and on every other schema datasets are published in
-REVOKE UPDATE ON dataml.audit, dataml.report, dataml.version, dataml.version_part FROM {writer};
+-- versions that were published never change; a trigger sees to that
+REVOKE UPDATE ON dataml.audit, dataml.report, dataml.version_part FROM {writer};
 -- approver: acknowledges, assigns and resolves incidents, and lets dead letters be sent again
 GRANT USAGE ON SCHEMA dataml TO {approver};
 GRANT SELECT ON ALL TABLES IN SCHEMA dataml TO {approver};

@@ -22,13 +22,17 @@ class Receiver:
     """What a backend was sent, and how it answers.
 
     :param answer: status; ``0`` never answers.
-    :param poison: job names that are answered with ``poison_status`` whatever the answer is.
+    :param batch_hangs: whether a batch is never answered, and single events are.
+    :param batch_says: what a batch is answered with, whatever became of it.
+    :param poison: job names that are answered with ``poison_status`` whatever the answer is; ``0`` never answers.
     """
 
     port: int
     answer: int = 200
     slow_s: float = 0.0
     batch: bool = False
+    batch_hangs: bool = False
+    batch_says: dict[str, Any] | None = None
     poison: frozenset[str] = frozenset()
     poison_status: int = 400
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -55,10 +59,14 @@ class Receiver:
         if self.slow_s:
             self.free.wait(self.slow_s)
         if path.endswith("/batch"):
+            if self.batch_hangs:
+                self.free.wait(30)
             if not self.batch:
                 return 404, {}
-            return self._batch(body)
+            return (200, self.batch_says) if self.batch_says else self._batch(body)
         if self.answer == 200 and body["job"]["name"] in self.poison:
+            if self.poison_status == 0:
+                self.free.wait(30)
             return self.poison_status, {"error": "poison"}
         if self.answer == 200:
             self.events.append(body)

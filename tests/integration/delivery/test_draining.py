@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +14,7 @@ from airflow_dataml.adapters.openlineage import open_backends
 from airflow_dataml.adapters.postgres.ledger import PostgresLedger
 from airflow_dataml.adapters.spool import EventSpool
 from airflow_dataml.core.delivery import parse_backends
+from airflow_dataml.core.errors import SpecError
 from airflow_dataml.core.recorded import record
 from airflow_dataml.steps.drain import Drainer
 from tests.integration.delivery.receivers import identity, in_order, receiver, refused_port, run_event, runs
@@ -19,7 +22,7 @@ from tests.integration.delivery.receivers import identity, in_order, receiver, r
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airflow_dataml.steps.drain import Drained
+    from airflow_dataml.core.drained import Drained
 
 
 def keep(dsn: str, events: list[dict[str, Any]], *, source: str = "operator") -> int:
@@ -358,3 +361,110 @@ def test_a_new_backend_is_given_the_past_on_request(ledger_dsn: str) -> None:
             assert ledger.delivery.backfill("second", since="2020-01-01T00:00:00Z") == 4
         drain(ledger_dsn, both)
         assert (len(first.events), len(second.events)) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"status": "partial_success", "summary": {"received": 2, "successful": 1, "failed": 1}},
+        {"status": "partial_success", "failed_events": 1},
+        {"status": "partial_success", "summary": {"failed": 1}, "failed_events": ["job1"]},
+    ],
+    ids=["a number alone", "no list", "no place"],
+)
+def test_an_answer_that_does_not_say_which_were_refused_loses_nothing(
+    ledger_dsn: str, said: dict[str, Any]
+) -> None:
+    keep(ledger_dsn, [run_event(number, "START") for number in (0, 1)])
+    with receiver(batch=True, batch_says=said, poison=frozenset({"job1"})) as marquez:
+        done = drain(ledger_dsn, {"marquez": http(marquez.url)})
+    assert (done.delivered["marquez"], len(done.dead["marquez"])) == (1, 1)
+
+
+def test_an_event_of_a_job_with_any_name_holds_up_no_other(ledger_dsn: str) -> None:
+    odd = run_event(0, "START") | {"run": {"runId": "".join(map(chr, range(0x4E00, 0x4E00 + 9000)))}}
+    keep(ledger_dsn, [odd, *runs(1, first=1)])
+    with receiver() as marquez:
+        assert drain(ledger_dsn, {"marquez": http(marquez.url)}).delivered == {"marquez": 3}
+
+
+def test_what_postgres_has_no_room_for_is_refused_and_not_asked_for_again(
+    ledger_dsn: str, tmp_path: Path
+) -> None:
+    spool = EventSpool(tmp_path / "spool")
+    wrong = record(run_event(1, "START"), source="transport")
+    long = "".join(map(chr, range(0x4E00, 0x4E00 + 9000)))
+    spool.put(replace(wrong, ordering_key=long))
+    spool.put(record(run_event(2, "START"), source="transport"))
+    with PostgresLedger.connect(ledger_dsn) as ledger:
+        assert spool.drain(ledger.events.add) == 1
+    assert (spool.waiting(), spool.refused()) == (0, 1)
+
+
+def test_a_graph_that_cannot_be_written_holds_up_no_delivery(ledger_dsn: str) -> None:
+    keep(ledger_dsn, runs(2))
+
+    def project(_: Any) -> int:
+        msg = "not understood"
+        raise SpecError(msg)
+
+    with receiver() as marquez:
+        with pytest.raises(SpecError, match="not understood"):
+            drain(ledger_dsn, {"marquez": http(marquez.url)}, project=project)
+        assert len(marquez.events) == 4
+
+
+class SpoolOfSomebodyElse:
+    """A spool this user may not read."""
+
+    def drain(self, write: Any, *, limit: int = 500, rounds: int = 1) -> int:
+        raise PermissionError(13, "Permission denied")
+
+
+def test_a_spool_that_cannot_be_read_holds_up_no_delivery(ledger_dsn: str) -> None:
+    keep(ledger_dsn, runs(2))
+    with receiver() as marquez:
+        done = drain(ledger_dsn, {"marquez": http(marquez.url)}, spool=SpoolOfSomebodyElse())
+    assert done.delivered == {"marquez": 4}
+
+
+def test_a_drain_until_empty_ends_when_told(ledger_dsn: str) -> None:
+    keep(ledger_dsn, runs(2))
+    stop = threading.Event()
+    with receiver() as marquez:
+        work = make(ledger_dsn, {"marquez": http(marquez.url)})
+        threading.Timer(0.5, stop.set).start()
+        began = time.monotonic()
+        done = work.until_empty(seconds=3600, pause=600, stop=stop)
+        work.close()
+    assert done.delivered == {"marquez": 4}
+    assert time.monotonic() - began < 60
+
+
+def test_a_batch_that_is_too_much_goes_one_by_one(ledger_dsn: str) -> None:
+    keep(ledger_dsn, runs(2))
+    with receiver(batch=True) as marquez:
+        work = make(ledger_dsn, {"marquez": http(marquez.url)})
+        assert work.round().delivered == {"marquez": 4}
+        marquez.batch_hangs = True
+        keep(ledger_dsn, runs(3, first=2))
+        done = work.round()
+        work.close()
+    assert (done.delivered["marquez"], done.unreachable) == (6, {})
+
+
+@pytest.mark.parametrize("concurrency", [4, 1], ids=["side by side", "one at a time"])
+def test_an_event_a_backend_chokes_on_keeps_no_other_from_it(ledger_dsn: str, concurrency: int) -> None:
+    keep(ledger_dsn, runs(3))
+    with receiver(poison=frozenset({"job0"}), poison_status=0) as marquez:
+        target = {"marquez": http(marquez.url, batch=False, concurrency=concurrency, timeout=0.5)}
+        for _ in range(2):
+            drain(ledger_dsn, target)
+            with PostgresLedger.connect(ledger_dsn) as ledger:
+                # It is time to ask the backend again, and nobody waited for longer.
+                ledger.connection.execute(
+                    "UPDATE dataml.lineage_delivery d SET next_at = next_at - (b.retry_at - now()) "
+                    "FROM dataml.lineage_backend b WHERE b.retry_at IS NOT NULL AND state = 'pending'"
+                )
+                ledger.connection.execute("UPDATE dataml.lineage_backend SET retry_at = NULL")
+    assert {event["job"]["name"] for event in marquez.events} == {"job1", "job2"}

@@ -108,7 +108,7 @@ def test_a_drainer_killed_three_times_delivers_everything(ledger_dsn: str, tmp_p
 _WORKER = """
 import os, signal, sys
 from openlineage.client import OpenLineageClient
-from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
+from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
 from airflow_dataml import emission
 from tests.integration.delivery.receivers import run_event
 first, last, kill = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "kill"
@@ -123,7 +123,9 @@ for number in range(first, last):
     for state in ("START", "COMPLETE"):
         plain = run_event(number, state)
         client.emit(RunEvent(eventType=RunState(state), eventTime=plain["eventTime"], run=Run(plain["run"]["runId"]),
-                             job=Job("test", f"job{number}"), producer="https://example.com/test"))
+                             job=Job("test", f"job{number}"), producer="https://example.com/test",
+                             inputs=[InputDataset("file", f"/data/{number - 1}")] if number else [],
+                             outputs=[OutputDataset("file", f"/data/{number}")]))
 """
 
 
@@ -161,6 +163,40 @@ def test_a_thousand_tasks_with_every_backend_dead(ledger_dsn: str, tmp_path: Pat
             assert set(backend.counts()) == whole
             assert in_order(backend.ids())
     assert facts(ledger_dsn) == {"events": 2000, "delivered": 4000, "open": 0}
+    assert_whole_graph(ledger_dsn, 1000)
+
+
+def assert_whole_graph(dsn: str, count: int) -> None:
+    """Each task read what the one before wrote: every run, asset, version and edge is there, and once."""
+    with PostgresLedger.connect(dsn) as ledger:
+        rows = ledger.connection.rows
+        told = rows("SELECT task_id, ol_state FROM dataml.run ORDER BY run_key")
+        assert sorted((row["task_id"], row["ol_state"]) for row in told) == sorted(
+            (f"job{n}", "COMPLETE") for n in range(count)
+        )
+        found = rows("SELECT name FROM dataml.asset")
+        assert sorted(row["name"] for row in found) == sorted(f"file//data/{n}" for n in range(count))
+        versions = rows(
+            """SELECT a.name, v.number, v.origin, r.task_id FROM dataml.version v
+               JOIN dataml.asset a USING (asset_id) JOIN dataml.run r USING (run_key)"""
+        )
+        assert sorted(tuple(row.values()) for row in versions) == sorted(
+            (f"file//data/{n}", 1, "observed", f"job{n}") for n in range(count)
+        )
+        edges = rows(
+            """SELECT s.name AS src, d.name AS dst, r.task_id FROM dataml.edge e
+               JOIN dataml.version sv ON sv.version_id = e.src_id JOIN dataml.asset s ON s.asset_id = sv.asset_id
+               JOIN dataml.version dv ON dv.version_id = e.dst_id JOIN dataml.asset d ON d.asset_id = dv.asset_id
+               JOIN dataml.run r ON r.run_key = e.run_key"""
+        )
+        flows = [(f"file//data/{n - 1}", f"file//data/{n}", f"job{n}") for n in range(1, count)]
+        assert sorted(tuple(row.values()) for row in edges) == sorted(flows)
+        named = rows(
+            """SELECT s.name AS src, d.name AS dst, j.name, e.runs FROM dataml.asset_edge e
+               JOIN dataml.asset s ON s.asset_id = e.src JOIN dataml.asset d ON d.asset_id = e.dst
+               JOIN dataml.job j USING (job_id)"""
+        )
+        assert sorted(tuple(row.values()) for row in named) == sorted((*flow, 1) for flow in flows)
 
 
 def test_an_interrupted_loop_ends_by_itself(ledger_dsn: str, tmp_path: Path) -> None:

@@ -346,3 +346,68 @@ def test_events_by_hand_are_read_first(reachable: str, events: Any, words: str) 
     with pytest.raises(SpecError, match=words):
         LineageHook().emit(events)
     assert kept(reachable) == []
+
+
+def waiting_sessions(dsn: str) -> int:
+    with PostgresLedger.connect(dsn) as ledger:
+        return int(
+            ledger.connection.scalar(
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'airflow-dataml lineage'"
+            )
+        )
+
+
+def test_what_is_not_waited_for_any_more_leaves_the_ledger(reachable: str, spool: EventSpool) -> None:
+    with PostgresLedger.connect(reachable) as ledger, ledger.transaction():
+        ledger.connection.execute("LOCK TABLE dataml.lineage_event IN ACCESS EXCLUSIVE MODE")
+        client(spool).emit(event())
+        deadline = time.monotonic() + 20
+        while waiting_sessions(reachable) and time.monotonic() < deadline:
+            threading.Event().wait(0.05)
+        assert waiting_sessions(reachable) == 0, "the lock is still held, and nobody queues for it"
+    assert not [one for one in threading.enumerate() if one.name == "dataml-emit"]
+
+
+def test_a_child_of_a_long_task_believes_what_its_parent_found(
+    ledger_dsn: str, spool: EventSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from setproctitle import getproctitle, setproctitle
+
+    monkeypatch.delenv("AIRFLOW_CONN_DATAML_DEFAULT", raising=False)
+    emission.known.addresses["dataml_default"] = ({"dsn": ledger_dsn}, time.monotonic() - 1)
+    title = getproctitle()
+    setproctitle(f"{title} - OpenLineage - child")
+    try:
+        client(spool).emit(event())
+    finally:
+        setproctitle(title)
+    assert (len(kept(ledger_dsn)), spool.waiting()) == (1, 0)
+
+
+def test_what_a_killed_process_left_is_taken_back_though_nothing_else_waits(
+    reachable: str, spool: EventSpool
+) -> None:
+    whole = spool.put(record(run_event(1, "START"), source="transport"))
+    aside = spool.folder / f"{whole.name}.tmp"
+    whole.rename(aside)
+    os.utime(aside, (1, 1))
+    with PostgresLedger.connect(reachable) as ledger:
+        assert spool.drain(ledger.events.add) == 1
+
+
+def test_a_file_that_cannot_be_read_holds_up_no_other(reachable: str, spool: EventSpool) -> None:
+    unreadable = spool.put(record(run_event(1, "START"), source="transport"))
+    unreadable.unlink()
+    unreadable.mkdir()
+    spool.put(record(run_event(2, "START"), source="transport"))
+    with PostgresLedger.connect(reachable) as ledger:
+        assert spool.drain(ledger.events.add) == 1
+    assert spool.waiting() == 1, "it stays where it is"
+
+
+def test_a_clock_that_was_set_back_does_not_keep_the_ledger_unasked(spool: EventSpool) -> None:
+    spool.note_down()
+    assert spool.is_down()
+    later = time.time() + 3600
+    os.utime(spool.folder / "down", (later, later))
+    assert not spool.is_down()

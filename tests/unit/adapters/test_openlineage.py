@@ -90,3 +90,39 @@ def test_an_event_is_on_kafka_when_the_broker_says_so(producer, verdict):
     (topic, key, value) = producer.sent[0]
     assert (topic, key) == ("lineage", "run:test/job1")
     assert b'"eventType": "START"' in value
+
+
+class KafkaSays:
+    """Stands for what a broker says of a message."""
+
+    def __init__(self, code):
+        self._code = code
+
+    def code(self):
+        return self._code
+
+    def __str__(self):
+        return f"said {self._code}"
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict"), [(10, "refused"), (-195, "unreachable")], ids=["too large", "broker is gone"]
+)
+def test_a_message_the_broker_will_never_take_does_not_close_the_topic(code, verdict):
+    backend = type("Backend", (KafkaWithout,), {"producer": Producer(error=KafkaSays(code))})(
+        backend_spec("k", {"type": "kafka", "topic": "lineage", "config": {}})
+    )
+    outcome = backend.send(run_event(1, "START"))
+    assert (outcome.verdict, outcome.reason) == (verdict, f"ConnectionError: said {code}")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"eventType": "PAUSED"}, {"run": {"runId": "not a uuid"}}, {"eventTime": "yesterday"}, {"job": {}}],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_an_event_the_client_cannot_hold_is_refused_and_the_backend_goes_on(wrong):
+    backend = KafkaWithout(backend_spec("k", {"type": "kafka", "topic": "lineage", "config": {}}))
+    outcome = backend.send(run_event(1, "START") | wrong)
+    assert outcome.verdict == "refused"
+    assert "client cannot hold it" in outcome.reason

@@ -13,13 +13,14 @@ from airflow_dataml.cli.spec import Command
 
 NAMES = [
     "audit verify", "branch create", "branch diff", "branch drop", "branch list", "branch merge",
-    "branch show", "contract diff", "contract export", "contract import", "contract init", "contract test",
+    "branch show", "catalog crawl", "catalog delete", "catalog describe", "catalog export", "catalog merge", "catalog register",
+    "catalog restore", "catalog search", "catalog show", "catalog tag", "contract diff", "contract export", "contract import", "contract init", "contract test",
     "dataset adopt", "dataset compact", "dataset diff", "dataset list", "dataset read", "dataset release",
     "dataset rollback", "dataset show", "dataset size", "dataset versions", "delivery backends",
     "delivery dead", "delivery pause", "delivery purge", "delivery replay", "delivery resume", "delta adopt", "delta changes",
     "delta constrain", "delta discard", "delta history", "delta vacuum",
     "drain", "gc", "incident list",
-    "lineage", "migrate", "model list", "model show", "model versions", "quarantine discard",
+    "lineage", "migrate", "model card", "model list", "model show", "model versions", "quarantine discard",
     "quarantine list", "quarantine rows", "quarantine show", "report", "sql lineage", "status",
 ]  # fmt: skip
 
