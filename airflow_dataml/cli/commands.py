@@ -10,6 +10,7 @@ from airflow_dataml.cli.contract_commands import CONTRACT
 from airflow_dataml.cli.delta import DELTA
 from airflow_dataml.cli.drain import DELIVERY, DRAIN
 from airflow_dataml.cli.lineage import LINEAGE
+from airflow_dataml.cli.model_card import card
 from airflow_dataml.cli.quarantine import QUARANTINE
 from airflow_dataml.cli.spec import Argument, Command, Group, positive
 
@@ -60,7 +61,7 @@ def _assets(what: str, plural: str, ref: str) -> Group:
             *(
                 (*maintenance.DATASET_COMMANDS, *diffing.COMMANDS, *adoption.COMMANDS)
                 if what == "dataset"
-                else ()
+                else (Command("card", "Print the card of a model version as Markdown", card, (_ref(ref),)),)
             ),
         ),
     )

@@ -145,6 +145,16 @@ def pause_s(failures: int) -> float:
     return float(min(2.0 ** min(failures, 16), MAX_PAUSE_S))
 
 
+def why_unreachable(outcomes: Sequence[Outcome]) -> str:
+    """Return why a backend takes nothing: it did not answer, or it answers everything with a fault; empty while it takes some."""
+    for outcome in outcomes:
+        if outcome.verdict == "unreachable":
+            return outcome.reason
+    failed = [outcome for outcome in outcomes if outcome.verdict == "failed"]
+    took = any(outcome.verdict in ("delivered", "refused") for outcome in outcomes)
+    return failed[0].reason if len(failed) >= FAULTS_IN_A_ROW and not took else ""
+
+
 def parse_backends(text: str) -> tuple[BackendSpec, ...]:
     """Read ``[dataml] lineage_backends``: a JSON object of names and transports.
 

@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
 
-from airflow_dataml.core.catalog import AssetEntry
-from airflow_dataml.core.catalog_names import aliases_of
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow.listeners.types import AssetEvent
 
     from airflow_dataml.adapters.postgres.ledger import PostgresLedger
+    from airflow_dataml.core.catalog import AssetEntry
 
 log = logging.getLogger(__name__)
 CAPACITY = 1000
@@ -46,6 +44,10 @@ class Sighting:
 
     def entry(self) -> AssetEntry:
         """Return what the catalog shall hold of it; other tools know it by the names its uri stands for."""
+        # Every process of Airflow loads this module, few of them see an asset.
+        from airflow_dataml.core.catalog import AssetEntry
+        from airflow_dataml.core.catalog_names import aliases_of
+
         return AssetEntry(
             name=self.name,
             kind="external",

@@ -6,10 +6,10 @@ import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_dataml.core.delivery import Tally, pause_s
+from airflow_dataml.core.delivery import pause_s
+from airflow_dataml.core.drained import Drained
 from airflow_dataml.core.errors import BackendError
 from airflow_dataml.steps.sending import send_in_order
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from airflow_dataml.core.delivery import DeliveryQueue, LineageBackend
+    from airflow_dataml.core.delivery import DeliveryQueue, LineageBackend, Tally
     from airflow_dataml.core.recorded import Recorded
 
 log = logging.getLogger(__name__)
@@ -57,66 +57,14 @@ class Spool(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Drained:
-    """What drainers did since they were asked last.
-
-    :param unreachable: backends that take nothing now, and why.
-    """
-
-    spooled: int = 0
-    projected: int = 0
-    fanned: int = 0
-    delivered: dict[str, int] = field(default_factory=dict)
-    retried: dict[str, int] = field(default_factory=dict)
-    dead: dict[str, list[int]] = field(default_factory=dict)
-    unreachable: dict[str, str] = field(default_factory=dict)
-
-    def add(self, backend: str, tally: Tally) -> None:
-        """Count one batch."""
-        self.delivered[backend] = self.delivered.get(backend, 0) + tally.delivered
-        if tally.retried:
-            self.retried[backend] = self.retried.get(backend, 0) + tally.retried
-        if tally.dead:
-            self.dead.setdefault(backend, []).extend(tally.dead)
-        if tally.unreachable:
-            self.unreachable[backend] = tally.unreachable
-        elif tally.delivered:
-            self.unreachable.pop(backend, None)
-
-    def plus(self, later: Drained) -> Drained:
-        """Join with what was done after; a backend is unreachable when it was so last."""
-        return Drained(
-            self.spooled + later.spooled,
-            self.projected + later.projected,
-            self.fanned + later.fanned,
-            _added(self.delivered, later.delivered),
-            _added(self.retried, later.retried),
-            {
-                name: self.dead.get(name, []) + later.dead.get(name, [])
-                for name in {**self.dead, **later.dead}
-            },
-            dict(later.unreachable),
-        )
-
-    @property
-    def moved(self) -> int:
-        """How many steps forward events made; ``0`` when there is nothing to do now."""
-        return self.spooled + self.projected + self.fanned + sum(self.delivered.values())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON."""
-        return {name: getattr(self, name) for name in type(self).__slots__}
-
-
 class Drainer:
     """Carries events on, each backend in its own time; several drainers work together.
 
     :param open_ledger: opens the ledger; called once for what comes before delivery and once per backend.
     :param backends: where events go; none is fine, then only spool and graph are looked after.
     :param spool: this host's spool, where there is one.
-    :param project: brings new events into the graph and returns how many; called first, again while it
-        returns more than none.
+    :param project: brings new events into the graph and returns how many; called again while it returns more
+        than none, and after the backends have their share: what it cannot read holds up no delivery.
     :param batch: events claimed at once; a drainer that is killed sends at most these a second time.
     """
 
@@ -136,27 +84,28 @@ class Drainer:
         self._batch = batch
         self._lock = threading.Lock()
         self._sum = Drained()
+        self._unread = False
 
     def round(self) -> Drained:
         """Carry on what is due now, once, and say what was done; as long as the slowest backend takes.
 
         :raises BackendError: the ledger does not answer.
         """
-        with self._open() as ledger:
-            self._prepare(ledger, threading.Event())
-        if self._backends:
-            with ThreadPoolExecutor(len(self._backends), thread_name_prefix="dataml-drain") as pool:
-                # Reading the results raises what a thread raised.
-                list(pool.map(self._empty, self._backends))
-        return self.take()
+        return self._round(threading.Event())
 
-    def until_empty(self, *, seconds: float, pause: float = 1.0) -> Drained:
-        """Carry on round after round until one moves nothing, or it is time, and say what was done."""
-        deadline = time.monotonic() + seconds
+    def until_empty(
+        self, *, seconds: float, pause: float = 1.0, stop: threading.Event | None = None
+    ) -> Drained:
+        """Carry on round after round until one moves nothing, or it is time, and say what was done.
+
+        :param stop: ends it before, within a batch.
+        """
+        deadline, stop = time.monotonic() + seconds, stop or threading.Event()
         done = Drained()
-        while (latest := self.round()).moved and time.monotonic() + pause < deadline:
+        while (latest := self._round(stop)).moved and time.monotonic() + pause < deadline:
             done = done.plus(latest)
-            time.sleep(pause)
+            if stop.wait(pause):
+                return done
         return done.plus(latest)
 
     def run(
@@ -218,25 +167,52 @@ class Drainer:
             if self._prepare(ledger, stop):
                 for event in wake:
                     event.set()
+            self._into_graph(ledger, stop)
             if on_news is not None:
                 on_news(self.take())
             stop.wait(pause)
 
+    def _round(self, stop: threading.Event) -> Drained:
+        with self._open() as ledger:
+            self._prepare(ledger, stop)
+        if self._backends:
+            with ThreadPoolExecutor(len(self._backends), thread_name_prefix="dataml-drain") as pool:
+                # Reading the results raises what a thread raised.
+                list(pool.map(lambda backend: self._empty(backend, stop), self._backends))
+        with self._open() as ledger:
+            self._into_graph(ledger, stop)
+        return self.take()
+
     def _prepare(self, ledger: DrainLedger, stop: threading.Event) -> int:
         """Bring events up to their backends and return of how many were new to them."""
         ledger.delivery.register([backend.spec for backend in self._backends])
-        spooled = self._spool.drain(ledger.events.add, rounds=100) if self._spool else 0
-        projected = _until_none(lambda: self._project(ledger) if self._project else 0, stop)
+        spooled = self._from_spool(ledger)
         fanned = _until_none(ledger.delivery.fan_out, stop)
         with self._lock:
             self._sum.spooled += spooled
-            self._sum.projected += projected
             self._sum.fanned += fanned
         return fanned
 
-    def _empty(self, backend: LineageBackend) -> None:
+    def _from_spool(self, ledger: DrainLedger) -> int:
+        try:
+            return self._spool.drain(ledger.events.add, rounds=100) if self._spool else 0
+        except OSError as err:
+            if not self._unread:
+                log.warning("The spool cannot be drained, the rest goes on: %s", err)
+            self._unread = True
+            return 0
+
+    def _into_graph(self, ledger: DrainLedger, stop: threading.Event) -> None:
+        if self._project is None:
+            return
+        project = self._project
+        projected = _until_none(lambda: project(ledger), stop)
+        with self._lock:
+            self._sum.projected += projected
+
+    def _empty(self, backend: LineageBackend, stop: threading.Event) -> None:
         with self._open() as ledger:
-            while self._deliver(ledger, backend).claimed:
+            while not stop.is_set() and self._deliver(ledger, backend).claimed:
                 pass
 
     def _serve(
@@ -270,10 +246,6 @@ class Drainer:
                 len(tally.dead),
             )
         return tally
-
-
-def _added(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
-    return {name: first.get(name, 0) + second.get(name, 0) for name in {**first, **second}}
 
 
 def _until_none(work: Callable[[], int], stop: threading.Event) -> int:

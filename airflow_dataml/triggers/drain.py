@@ -18,7 +18,8 @@ from airflow_dataml.hooks.drain import drainer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from airflow_dataml.steps.drain import Drained, Drainer
+    from airflow_dataml.core.drained import Drained
+    from airflow_dataml.steps.drain import Drainer
 
 POLL_INTERVAL_S = 2.0
 _LOOK_S = 0.25
@@ -71,8 +72,13 @@ class LineageDrainTrigger(BaseEventTrigger):
             await asyncio.sleep(max(self.poll_interval, 5.0))
 
     async def _once(self) -> dict[str, Any]:
+        stop = threading.Event()
         try:
-            done = await asyncio.to_thread(self._empty, await self._open())
+            done = await asyncio.to_thread(self._empty, await self._open(), stop)
+        except asyncio.CancelledError:
+            # The thread outlives this coroutine, and a triggerer that ends would wait for it.
+            stop.set()
+            raise
         except DataMLError as err:
             kind = "error" if isinstance(err, SpecError) else "unanswered"
             return {"status": kind, "message": str(err)}
@@ -83,9 +89,9 @@ class LineageDrainTrigger(BaseEventTrigger):
             return {"status": "error", "message": f"{type(err).__name__}: {err}"}
         return {"status": "done"} | done
 
-    def _empty(self, work: Drainer) -> dict[str, Any]:
+    def _empty(self, work: Drainer, stop: threading.Event) -> dict[str, Any]:
         try:
-            return work.until_empty(seconds=self.seconds, pause=self.poll_interval).to_dict()
+            return work.until_empty(seconds=self.seconds, pause=self.poll_interval, stop=stop).to_dict()
         finally:
             work.close()
 

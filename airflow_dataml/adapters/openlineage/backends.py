@@ -58,7 +58,12 @@ class TransportBackend:
     def send(self, payload: Mapping[str, Any], *, lane: int = 0) -> Outcome:
         """Send one event."""
         try:
-            self._emit(self._transports[lane], payload)
+            event = self._form(payload)
+        except (KeyError, TypeError, ValueError) as err:
+            # It is about this event alone: it may not be taken for a backend that is gone.
+            return Outcome("refused", f"the OpenLineage client cannot hold it: {type(err).__name__}: {err}")
+        try:
+            self._emit(self._transports[lane], event)
         except Exception as err:  # noqa: BLE001 - a transport may raise anything, and none of it may end the drainer
             return self._outcome(err)
         return DELIVERED
@@ -73,8 +78,11 @@ class TransportBackend:
         for transport in self._transports:
             transport.close(timeout=1)
 
-    def _emit(self, transport: Any, payload: Mapping[str, Any]) -> None:
-        transport.emit(dict(payload) if self.spec.kind in _TAKE_JSON else event_object(payload))
+    def _form(self, payload: Mapping[str, Any]) -> Any:
+        return dict(payload) if self.spec.kind in _TAKE_JSON else event_object(payload)
+
+    def _emit(self, transport: Any, event: Any) -> None:
+        transport.emit(event)
 
     def _outcome(self, err: Exception) -> Outcome:
         return Outcome("failed", f"{type(err).__name__}: {err}")

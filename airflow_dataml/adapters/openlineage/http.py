@@ -44,7 +44,8 @@ class HttpBackend(TransportBackend):
         try:
             response = self._post(f"{self.spec.endpoint}/batch", [dict(payload) for payload in payloads])
         except Exception as err:  # noqa: BLE001 - as in ``send``
-            return [self._outcome(err)] * len(payloads)
+            # What took batches may have been given too much at once: one by one tells.
+            return None if self._batch_offered else [self._outcome(err)] * len(payloads)
         if response.status_code in _NO_BATCH:
             self._batch_offered = False
             return None
@@ -53,11 +54,12 @@ class HttpBackend(TransportBackend):
             # Refused as a whole, or answered by something that takes anything: one by one tells more.
             self._batch_offered = False if response.ok else self._batch_offered
             return None
-        self._batch_offered = True
-        return _item_by_item(found, len(payloads))
+        outcomes = _item_by_item(found, len(payloads))
+        self._batch_offered = outcomes is not None
+        return outcomes
 
-    def _emit(self, transport: Any, payload: Mapping[str, Any]) -> None:
-        transport.emit(dict(payload))
+    def _form(self, payload: Mapping[str, Any]) -> Any:
+        return dict(payload)
 
     def _post(self, endpoint: str, body: Any) -> Any:
         transport = self._transports[0]
@@ -107,12 +109,21 @@ def _summary(response: Any) -> dict[str, Any] | None:
     return found if known else None
 
 
-def _item_by_item(found: Mapping[str, Any], count: int) -> list[Outcome]:
+def _item_by_item(found: Mapping[str, Any], count: int) -> list[Outcome] | None:
+    """Return what became of each event; ``None`` where the answer does not say which were not taken."""
     outcomes = [DELIVERED] * count
-    for failed in found.get("failed_events") or ():
-        index = failed.get("index")
+    listed = found.get("failed_events") or []
+    for failed in listed if isinstance(listed, list) else ():
+        index = failed.get("index") if isinstance(failed, dict) else None
         if isinstance(index, int) and 0 <= index < count:
             again = failed.get("retriable") or failed.get("retryable")
             verdict: Verdict = "failed" if again else "refused"
             outcomes[index] = Outcome(verdict, str(failed.get("reason", "refused in a batch"))[:_BODY])
-    return outcomes
+    return outcomes if _failed(found, listed) == sum(one != DELIVERED for one in outcomes) else None
+
+
+def _failed(found: Mapping[str, Any], listed: Any) -> Any:
+    """Return how many events a backend says it did not take; where it says no number, those it lists."""
+    summary = found.get("summary")
+    said = summary.get("failed") if isinstance(summary, dict) else None
+    return said if said is not None else len(listed) if isinstance(listed, list) else None

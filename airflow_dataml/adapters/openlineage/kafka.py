@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_dataml.adapters.openlineage.backends import TransportBackend
 from airflow_dataml.core.delivery import Outcome
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 FLUSH_S = 10.0
+# Kafka's own codes for what is about one message and not about the broker: invalid, too large, in too large a
+# batch, refused by the topic's rules.
+_ABOUT_THE_MESSAGE = (2, 10, 18, 87)
 
 
 class KafkaBackend(TransportBackend):
@@ -20,9 +20,7 @@ class KafkaBackend(TransportBackend):
         """Return what the transport is made with."""
         return dict(self.spec.config) | {"flush": False}
 
-    def _emit(self, transport: Any, payload: Mapping[str, Any]) -> None:
-        from airflow_dataml.adapters.openlineage.backends import event_object
-
+    def _emit(self, transport: Any, event: Any) -> None:
         if transport.producer is None:
             transport._setup_producer(
                 transport.kafka_config.config
@@ -30,7 +28,7 @@ class KafkaBackend(TransportBackend):
         watched = _Watched(transport.producer)
         transport.producer = watched
         try:
-            transport.emit(event_object(payload))
+            transport.emit(event)
             left = watched.flush(timeout=FLUSH_S)
         finally:
             transport.producer = watched.producer
@@ -43,7 +41,9 @@ class KafkaBackend(TransportBackend):
             raise ConnectionError(watched.error)
 
     def _outcome(self, err: Exception) -> Outcome:
-        return Outcome("unreachable", f"{type(err).__name__}: {err}")
+        said: Any = err.args[0] if err.args else None
+        refused = hasattr(said, "code") and said.code() in _ABOUT_THE_MESSAGE
+        return Outcome("refused" if refused else "unreachable", f"{type(err).__name__}: {err}")
 
 
 class _Watched:
@@ -51,7 +51,7 @@ class _Watched:
 
     def __init__(self, producer: Any) -> None:
         self.producer = producer
-        self.error = ""
+        self.error: Any = None
 
     def produce(self, **message: Any) -> None:
         self.producer.produce(**message | {"on_delivery": self._told})
@@ -61,4 +61,4 @@ class _Watched:
 
     def _told(self, error: Any, _: Any) -> None:
         if error is not None:
-            self.error = str(error)
+            self.error = error

@@ -180,7 +180,7 @@ class PostgresAnalyzer:
         words = [t.text.lower() for t in analyzer_text.scan(text)[:6]]
         if "table" not in words and "view" not in words:
             return
-        if made is not None and "view" not in words:
+        if made is not None and ("view" not in words or "materialized" in words):
             # Without rows the query is not run.
             text = analyzer_text.without_data(text)
         try:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 5
 # Two tries of one task at once: a table or a fact of that name is there already.
 _RACES = ("42P07", "23505")
+# What it was given is not of the type, breaks a constraint, or is more than PostgreSQL has room for.
+_REFUSED = ("22", "23", "54")
 # Errors a retry cannot heal: a wrong password, database or role. While connecting, libpq gives no
 # SQLSTATE, only words.
 _CONNECTION_STATES = ("28", "3D")
@@ -178,7 +180,7 @@ class Connection:
             )
         elif state.startswith(("42", "2B")) or (not state and type(err) is psycopg.ProgrammingError):
             cause = SpecError(f"PostgreSQL at {self.target} does not understand a statement: {text}")
-        elif state.startswith(("22", "23")) or (not state and isinstance(err, psycopg.DataError)):
+        elif state.startswith(_REFUSED) or (not state and isinstance(err, psycopg.DataError)):
             cause = GateError(f"PostgreSQL at {self.target} refused the data: {text}")
         elif isinstance(err, psycopg.OperationalError | psycopg.InterfaceError):
             cause = LedgerError(f"PostgreSQL at {self.target} did not answer: {text}")

@@ -6,7 +6,6 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.delivery import (
-    FAULTS_IN_A_ROW,
     MAX_ATTEMPTS,
     MAX_PAUSE_S,
     START_GRACE_S,
@@ -14,6 +13,7 @@ from airflow_dataml.core.delivery import (
     Due,
     Tally,
     pause_s,
+    why_unreachable,
 )
 from airflow_dataml.core.errors import NotFoundError
 
@@ -79,6 +79,12 @@ UPDATE dataml.lineage_delivery d SET attempts = d.attempts + 1, last_error = u.r
 FROM unnest(%s::bigint[], %s::text[], %s::boolean[]) AS u(event_id, reason, dead), dataml.lineage_backend b
 WHERE d.backend_id = %s AND d.event_id = u.event_id AND b.backend_id = d.backend_id
 RETURNING d.event_id, d.state
+"""
+# One that a backend never answers is not all that it is asked with.
+_OTHERS_FIRST = """
+UPDATE dataml.lineage_delivery d SET next_at = b.retry_at + interval '1 second'
+FROM dataml.lineage_backend b
+WHERE d.backend_id = %s AND d.event_id = ANY(%s) AND b.backend_id = d.backend_id
 """
 
 
@@ -156,11 +162,17 @@ class PostgresDelivery:
     def _keep(self, backend: dict[str, Any], due: Sequence[Due], outcomes: Sequence[Outcome]) -> Tally:
         pairs = list(zip(due, outcomes, strict=True))
         delivered = [d.event_id for d, o in pairs if o.verdict == "delivered"]
-        put_off = [(d.event_id, o) for d, o in pairs if o.verdict in ("refused", "failed")]
-        unreachable = _unreachable([outcome for _, outcome in pairs])
+        answered = bool(delivered) or any(o.verdict == "refused" for _, o in pairs)
+        # What a backend chokes on that answers others may be the event's fault, and may not be tried first again.
+        faults = ("refused", "failed", "unreachable") if answered else ("refused", "failed")
+        put_off = [(d.event_id, o) for d, o in pairs if o.verdict in faults]
+        unreachable = why_unreachable([outcome for _, outcome in pairs])
         if delivered:
             self._db.execute(_DELIVERED, [backend["backend_id"], delivered])
-        self._note(backend, bool(delivered or any(o.verdict == "refused" for _, o in put_off)), unreachable)
+        self._note(backend, answered, unreachable)
+        if unreachable and not answered:
+            tried = [d.event_id for d, o in pairs if o.verdict == "unreachable"]
+            self._db.execute(_OTHERS_FIRST, [backend["backend_id"], tried])
         dead = self._put_off(backend["backend_id"], put_off) if put_off else ()
         return Tally(len(due), len(delivered), len(put_off) - len(dead), tuple(dead), unreachable)
 
@@ -286,13 +298,3 @@ class PostgresDelivery:
         if name not in known:
             raise NotFoundError.from_available(_BACKEND, name, known)
         return int(known[name])
-
-
-def _unreachable(outcomes: Sequence[Outcome]) -> str:
-    """Return why a backend takes nothing: it did not answer, or it answers everything with a fault."""
-    for outcome in outcomes:
-        if outcome.verdict == "unreachable":
-            return outcome.reason
-    failed = [outcome for outcome in outcomes if outcome.verdict == "failed"]
-    took = any(outcome.verdict in ("delivered", "refused") for outcome in outcomes)
-    return failed[0].reason if len(failed) >= FAULTS_IN_A_ROW and not took else ""

@@ -87,14 +87,15 @@ class EventSpool:
     def is_down(self) -> bool:
         """Say whether the ledger was asked in vain a moment ago, by any process of this host."""
         try:
-            return time.time() - self._down.stat().st_mtime < self._down_s
+            # A clock that was set back may not keep the ledger unasked until it catches up.
+            return 0 <= time.time() - self._down.stat().st_mtime < self._down_s
         except OSError:
             return False
 
     def note_down(self) -> None:
         """Remember for a moment that the ledger does not answer."""
         with suppress(OSError):
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make(self.folder)
             self._down.touch()
             os.utime(self._down)
 
@@ -115,7 +116,7 @@ class EventSpool:
         :param write: raises GateError for events the database cannot hold; alone they are set aside with the reason.
         :raises LedgerError: the ledger did not answer; what was not written stays.
         """
-        if self.is_empty():
+        if self.is_empty() and not self._abandoned():
             return 0
         moved = 0
         with self._alone() as alone:
@@ -146,6 +147,9 @@ class EventSpool:
             return Recorded.from_dict(json.loads((self._ready / name).read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
+        except OSError as err:  # another user's, or a bad block: it holds up no other, and stays
+            log.warning("Lineage event in %s cannot be read now: %s", self._ready / name, err)
+            return None
         except (ValueError, KeyError, TypeError) as err:
             self._refuse(name, f"it does not read as an event: {err}")
             return None
@@ -157,16 +161,22 @@ class EventSpool:
 
     def _recover(self) -> None:
         """Take back what a process wrote and was killed before it could rename."""
-        for aside in self.folder.glob("*.json.tmp"):
+        for aside in self._abandoned():
             with suppress(FileNotFoundError):
-                if time.time() - aside.stat().st_mtime < _ABANDONED_S:
-                    continue
                 try:
                     Recorded.from_dict(json.loads(aside.read_text(encoding="utf-8")))
                 except (ValueError, KeyError, TypeError):  # half a file: nobody was told that it is kept
                     aside.unlink()
                 else:
                     aside.rename(self._ready / aside.name.removesuffix(".tmp"))
+
+    def _abandoned(self) -> list[Path]:
+        found = []
+        for aside in self.folder.glob("*.json.tmp"):
+            with suppress(FileNotFoundError):
+                if time.time() - aside.stat().st_mtime >= _ABANDONED_S:
+                    found.append(aside)
+        return found
 
     def _names(self) -> list[str]:
         try:
@@ -175,9 +185,7 @@ class EventSpool:
             return []
 
     def _make_room(self, size: int) -> None:
-        for folder in (self.folder, self._ready):
-            if not folder.is_dir():
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make(self._ready)
         free = os.statvfs(self.folder)
         if free.f_bavail * free.f_frsize < self._min_free + size:
             msg = f"less than {self._min_free:,} bytes are free"
@@ -211,6 +219,16 @@ class EventSpool:
                 yield True
         finally:
             os.close(handle)
+
+
+def _make(folder: Path) -> None:
+    """Make a folder that is still there after the power was lost, and its parents, for this user alone."""
+    if folder.is_dir():
+        return
+    _make(folder.parent)
+    folder.mkdir(exist_ok=True, mode=0o700)
+    with suppress(PermissionError):  # a parent of somebody else's may be written to and not be read
+        _sync(folder.parent)
 
 
 def _sync(folder: Path) -> None:

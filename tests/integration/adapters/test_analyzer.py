@@ -153,3 +153,13 @@ class TestTheServer:
     def test_what_the_server_refuses_is_said(self, analyzer: PostgresAnalyzer, sql: str) -> None:
         with pytest.raises(SpecError, match="does not understand"):
             analyzer.analyze(sql)
+
+
+def test_a_materialized_view_is_shaped_and_not_filled(tables: Connection) -> None:
+    tables.raw.execute("CREATE SEQUENCE IF NOT EXISTS asked")
+    PostgresAnalyzer(tables).analyze(
+        "CREATE MATERIALIZED VIEW filled AS SELECT nextval('asked') AS n; SELECT n FROM filled"
+    )
+    assert tables.scalar("SELECT is_called FROM asked") is False, (
+        "a sequence keeps what a rollback takes back"
+    )

@@ -29,7 +29,12 @@ ASKED = {
     "/graph/columns": "?nodes=version:1,version:2",
     "/graph/column": "?asset=rides&column=fare",
 }
-BODIES = {"/incidents/{incident_id}/state": {"state": "acknowledged"}, "/delivery/{backend}/replay": {}, "/api/v1/lineage": {}, "/api/v1/lineage/batch": []}
+BODIES = {
+    "/incidents/{incident_id}/state": {"state": "acknowledged"},
+    "/delivery/{backend}/replay": {},
+    "/api/v1/lineage": {},
+    "/api/v1/lineage/batch": [],
+}
 
 
 def _routes(client):

@@ -90,3 +90,11 @@ def test_another_airflow_s_tasks_are_not_ours(editor, filled_dsn):
     with Connection(filled_dsn) as connection:
         row = connection.one("SELECT dag_id, run_id, task_id FROM dataml.run WHERE ol_state = 'COMPLETE'")
     assert row == {"dag_id": "other:etl", "run_id": "r1", "task_id": "load"}
+
+
+@pytest.mark.parametrize("depth", [800, 100_000], ids=["deep", "bottomless"])
+def test_an_event_nested_too_deep_is_refused_and_costs_no_other(editor, depth):
+    event = json.dumps(_spark(at=11))
+    deep = event[:-1] + ', "deep": ' + "[" * depth + "]" * depth + "}"
+    answer = editor.post(MANY, content=f"[{deep}]", headers={"content-type": "application/json"})
+    assert answer.status_code in (201, 422)

@@ -464,7 +464,7 @@ def test_an_event_a_backend_chokes_on_keeps_no_other_from_it(ledger_dsn: str, co
                 # It is time to ask the backend again, and nobody waited for longer.
                 ledger.connection.execute(
                     "UPDATE dataml.lineage_delivery d SET next_at = next_at - (b.retry_at - now()) "
-                    "FROM dataml.lineage_backend b WHERE b.retry_at IS NOT NULL AND state = 'pending'"
+                    "FROM dataml.lineage_backend b WHERE b.retry_at IS NOT NULL AND d.state = 'pending'"
                 )
                 ledger.connection.execute("UPDATE dataml.lineage_backend SET retry_at = NULL")
     assert {event["job"]["name"] for event in marquez.events} == {"job1", "job2"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -249,3 +250,22 @@ def test_the_spool_is_drained_by_command(
         spool.put(record(one, source="transport"))
     code, done = told(capsys, "drain", "--spool", str(spool.folder))
     assert (code, done["spooled"], spool.waiting()) == (0, 4, 0)
+
+
+def test_a_drain_that_is_called_off_lets_the_triggerer_end(world: Callable[..., str]) -> None:
+    async def called_off(arrived: Callable[[], int]) -> None:
+        trigger = LineageDrainTrigger(until_empty=True, poll_interval=20)
+        task = asyncio.create_task(events_of(trigger, 1))
+        while arrived() < 6:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+    with receiver() as marquez:
+        world({"marquez": http(marquez.url)})
+        emit(runs(3))
+        began = time.monotonic()
+        # It returns when the loop's own threads have ended.
+        asyncio.run(called_off(lambda: len(marquez.events)))
+        assert time.monotonic() - began < 15
