@@ -12,7 +12,7 @@ STEP = {
     "version": f"""
 SELECT e.far, e.place FROM unnest(%s::bigint[]) WITH ORDINALITY f(n, turn)
 CROSS JOIN LATERAL (
-  SELECT far, row_number() OVER (ORDER BY newest DESC) AS place FROM (
+  SELECT far, row_number() OVER (ORDER BY far < 0, newest DESC) AS place FROM (
     SELECT far, max(edge_id) AS newest FROM (
       SELECT e.{{far}}_id AS far, e.edge_id FROM dataml.edge e
       WHERE e.{{near}}_id = f.n AND (%s::timestamptz IS NULL OR e.created_at <= %s) LIMIT {_LOOKED_AT}) looked

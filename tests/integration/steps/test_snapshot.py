@@ -68,6 +68,8 @@ class Orders:
     def tables(self) -> list[str]:
         rows = self.ledger.connection.rows(
             "SELECT relname FROM pg_class WHERE relnamespace IN ('dataml_data'::regnamespace, pg_my_temp_schema()) AND relkind = 'r'"
+            # Registration keeps its tables for the connection's length.
+            " AND left(relname, 7) <> 'dataml_'"
         )
         return [row["relname"] for row in rows]
 
