@@ -19,7 +19,15 @@ refused_events = Asset(
     "lineage_refused", watchers=[AssetWatcher(name="drain", trigger=LineageDrainTrigger())]
 )
 
-with DAG("lineage_drain", schedule=[refused_events], catchup=False, tags=["lineage"], doc_md=__doc__):
+# Airflow starts a watcher when it reads the file and the DAG is on; one that is switched on later may wait long.
+with DAG(
+    "lineage_drain",
+    schedule=[refused_events],
+    catchup=False,
+    is_paused_upon_creation=False,
+    tags=["lineage"],
+    doc_md=__doc__,
+):
 
     @task
     def tell(triggering_asset_events: Any = None) -> None:
