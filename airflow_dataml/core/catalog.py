@@ -8,6 +8,7 @@ import re
 import string
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_dataml.core.datasets import Column, schema_hash
@@ -31,6 +32,7 @@ _TEXT_CHARACTERS = 100_000
 _PUNCTUATION = re.compile(f"[{re.escape(string.punctuation)}]")
 _ODD = re.compile("[\x00\ud800-\udfff]")
 _JOINED = re.compile("([a-z0-9])([A-Z])")
+_PAIR = attrgetter("name", "type")
 
 
 def rank(source: str) -> int:
@@ -177,7 +179,7 @@ class AssetEntry:
             self.name, self.kind, self.uri, self.subtype, self.owner, self.description, self.documentation,
             self.importance, self.tags, self.terms, self.domain, self.asset_group, self.freshness_s,
             json.dumps(dict(self.location), sort_keys=True, default=str) if self.location else "",
-            None if self.columns is None else [(c.name, c.type) for c in self.columns],
+            None if self.columns is None else list(map(_PAIR, self.columns)),
             [(d.name, d.description, d.tags, d.terms) for d in self.column_docs], self.aliases, self.source,
             self.crawl_scope,
         )  # fmt: skip
@@ -196,11 +198,16 @@ def search_words(text: str) -> str:
     return " ".join(word for word in words if len(word) <= _LONGEST_WORD)
 
 
-@lru_cache(maxsize=4096)
 def schema_of(columns: tuple[Column, ...]) -> tuple[str, str]:
     """Return the content address of a schema and the words of its columns."""
-    words = search_words(" ".join([column.name for column in columns])).split()
-    return schema_hash(columns), " ".join(dict.fromkeys(words))
+    # Plain tuples are compared in a third of the time of columns, and most schemas were seen before.
+    return _schema_of(tuple(map(_PAIR, columns)))
+
+
+@lru_cache(maxsize=4096)
+def _schema_of(columns: tuple[tuple[str, str], ...]) -> tuple[str, str]:
+    words = search_words(" ".join([name for name, _ in columns])).split()
+    return schema_hash(tuple(Column(*pair) for pair in columns)), " ".join(dict.fromkeys(words))
 
 
 def _texts_of(value: Any) -> Iterator[str]:

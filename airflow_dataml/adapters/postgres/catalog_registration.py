@@ -37,10 +37,11 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class _Schema(NamedTuple):
-    """The content address of an entry's schema, and the words of its columns."""
+    """The content address of an entry's schema, the words of its columns, and the entry's own words."""
 
     key: str | None
     words: str
+    own_words: str
 
 
 class PostgresCatalog:
@@ -124,8 +125,8 @@ class PostgresCatalog:
         if len(part) <= _FEW:
             return self._db.execute(sql.INSERT)
         words: set[str] = set()
-        for entry, _ in part.values():
-            words.update(search_words(entry.name).split(), entry.own_words.split())
+        for number, (entry, _) in part.items():
+            words.update(search_words(entry.name).split(), schemas[number].own_words.split())
         # Columns are the same over and over.
         for columns in {schema.words for schema in schemas.values()}:
             words.update(columns.split())
@@ -159,7 +160,9 @@ class PostgresCatalog:
 
     def _schemas(self, part: _Part, schemas: Mapping[int, _Schema]) -> None:
         blobs = {
-            key: part[number][0].columns or () for number, (key, _) in schemas.items() if key is not None
+            schema.key: part[number][0].columns or ()
+            for number, schema in schemas.items()
+            if schema.key is not None
         }
         if not blobs:
             return
@@ -216,7 +219,8 @@ class _RacedError(ConflictError):
 
 
 def _schema(entry: AssetEntry) -> _Schema:
-    return _Schema(None, "") if entry.columns is None else _Schema(*schema_of(entry.columns))
+    key, words = (None, "") if entry.columns is None else schema_of(entry.columns)
+    return _Schema(key, words, entry.own_words)
 
 
 def _worth_repeating(err: Exception) -> bool:
@@ -273,7 +277,7 @@ def _row(number: int, entry: AssetEntry, asset_id: int | None, schema: _Schema) 
         number, asset_id, entry.name, entry.kind, entry.uri, entry.subtype, entry.owner, entry.description,
         entry.documentation, entry.importance, _list(entry.tags), _list(entry.terms), entry.domain,
         entry.asset_group, entry.freshness_s, _json(dict(entry.location)) if entry.location else "{}", schema.key,
-        f"{entry.own_words} {schema.words}".strip(), _json(by), entry.digest, entry.source, entry.crawl_scope,
+        f"{schema.own_words} {schema.words}".strip(), _json(by), entry.digest, entry.source, entry.crawl_scope,
     )  # fmt: skip
 
 
