@@ -43,10 +43,12 @@ def _opened(specs: Sequence[BackendSpec]) -> tuple[LineageBackend, ...]:
     return open_backends(specs)
 
 
-def projection() -> Callable[[Any], int]:
-    """Return what brings events into the graph, one batch of them at a time.
+def projection(batch: int = PROJECTED) -> Callable[[Any], int]:
+    """Return what brings events into the graph, one batch of them at a time, and says how many it looked at.
 
     SQL in them is read again with the catalog's schemas where the extra ``lineage`` is installed.
+
+    :param batch: events of one transaction.
     """
     from airflow_dataml.adapters.postgres.lineage_projector import projector
     from airflow_dataml.adapters.sqlglot import parser_if_installed
@@ -55,6 +57,8 @@ def projection() -> Callable[[Any], int]:
     parser = parser_if_installed()
 
     def project(ledger: PostgresLedger) -> int:
-        return projector(ledger.connection, parser=parser).project(limit=PROJECTED).stored
+        done = projector(ledger.connection, parser=parser).project(limit=batch)
+        # Those that were refused too: a batch of nothing else is not the end of what waits.
+        return done.stored + len(done.refused)
 
     return project

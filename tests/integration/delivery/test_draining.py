@@ -16,6 +16,7 @@ from airflow_dataml.adapters.spool import EventSpool
 from airflow_dataml.core.delivery import parse_backends
 from airflow_dataml.core.errors import SpecError
 from airflow_dataml.core.recorded import record
+from airflow_dataml.draining import projection
 from airflow_dataml.steps.drain import Drainer
 from tests.integration.delivery.receivers import identity, in_order, receiver, refused_port, run_event, runs
 
@@ -412,6 +413,15 @@ def test_a_graph_that_cannot_be_written_holds_up_no_delivery(ledger_dsn: str) ->
         with pytest.raises(SpecError, match="not understood"):
             drain(ledger_dsn, {"marquez": http(marquez.url)}, project=project)
         assert len(marquez.events) == 4
+
+
+def test_a_batch_of_refused_events_is_not_the_end_of_what_waits(ledger_dsn: str) -> None:
+    wrong = [run_event(number, "START") | {"eventTime": "yesterday"} for number in range(2)]
+    keep(ledger_dsn, [*wrong, *runs(1, first=2)])
+    drain(ledger_dsn, {}, project=projection(batch=2))
+    with PostgresLedger.connect(ledger_dsn) as ledger:
+        states = ledger.connection.rows("SELECT state FROM dataml.lineage_event ORDER BY event_id")
+    assert [row["state"] for row in states] == ["refused", "refused", "stored", "stored"]
 
 
 class SpoolOfSomebodyElse:
