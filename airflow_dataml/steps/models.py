@@ -28,8 +28,8 @@ def metadata_digest(folder: Path) -> str | None:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:32] if path.exists() else None
 
 
-def open_model(*, version: Version, registry: ModelRegistry, scorers: ScorerLoader, work_dir: Path) -> Scorer:
-    """Load a model version; its files come from the registry once per worker and must match the ledger.
+def fetch_files(*, version: Version, registry: ModelRegistry, work_dir: Path) -> Path:
+    """Return the folder of a version's files; they come from the registry once per worker and must match the ledger.
 
     :raises RegistryError: the store does not answer, or gave other bytes than were registered.
     """
@@ -44,4 +44,9 @@ def open_model(*, version: Version, registry: ModelRegistry, scorers: ScorerLoad
             f"restore them in the registry and delete {str(folder)!r}."
         )
         raise RegistryError(msg)
-    return scorers(folder)
+    return folder
+
+
+def open_model(*, version: Version, registry: ModelRegistry, scorers: ScorerLoader, work_dir: Path) -> Scorer:
+    """Load a model version; see ``fetch_files``."""
+    return scorers(fetch_files(version=version, registry=registry, work_dir=work_dir))

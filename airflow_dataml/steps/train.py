@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataml.core.environment import Environment
 from airflow_dataml.core.errors import NotFoundError, TrainingSpecError
 from airflow_dataml.core.governance import Decision
 from airflow_dataml.core.lineage import Edge, report_node, version_node
@@ -227,6 +228,7 @@ def _facts(
         "plan": plan.to_dict(),
         "spec": spec.model_dump(mode="json"),
         "training": result.to_dict() | {"artifact_dir": None},
+        "environment": Environment.of(spec).to_dict(),
         "artifact_digest": ModelFiles.read(artifacts).digest,
         "metadata_digest": metadata_digest(artifacts),
         "score_cells": [[cell, count] for cell, count in sorted(cells.items())],

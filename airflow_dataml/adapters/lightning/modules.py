@@ -5,16 +5,14 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-import sys
 from difflib import get_close_matches
 from importlib.abc import InspectLoader
 from typing import TYPE_CHECKING
 
+from airflow_dataml.core.environment import find_module
 from airflow_dataml.core.errors import TrainingSpecError
 
 if TYPE_CHECKING:
-    from importlib.machinery import ModuleSpec
-
     from pytorch_lightning import LightningModule
 
     from airflow_dataml.core.features import FeatureEncoding
@@ -29,7 +27,7 @@ def module_source(spec: TrainingSpec) -> str:
     :raises TrainingSpecError: the module is not there, does not parse, or has no such class.
     """
     path, _, name = spec.module.partition(":")
-    found = _find(path)
+    found = find_module(path)
     if found is None:
         msg = (
             f"module {spec.module!r} of model {spec.model!r} is not importable: no {path!r} on the import path; "
@@ -50,22 +48,6 @@ def module_source(spec: TrainingSpec) -> str:
         msg = f"module {spec.module!r} of model {spec.model!r}: {path!r} defines no {name!r}.{hint}"
         raise TrainingSpecError(msg)
     return source
-
-
-def _find(path: str) -> ModuleSpec | None:
-    """Locate a module by asking every finder from the top package down; importing none of them."""
-    found: ModuleSpec | None = None
-    locations = None
-    name = ""
-    for part in path.split("."):
-        name = f"{name}.{part}" if name else part
-        specs = (finder.find_spec(name, locations) for finder in sys.meta_path)
-        found = next((spec for spec in specs if spec is not None), None)
-        if found is None:
-            return None
-        # A module that is no package has nothing below it.
-        locations = found.submodule_search_locations if found.submodule_search_locations is not None else []
-    return found
 
 
 def _top_level_names(tree: ast.Module) -> set[str]:
