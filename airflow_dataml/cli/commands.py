@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_dataml.cli import administration, adoption, catalog, diffing, evidence, maintenance
+from airflow_dataml.cli import administration, adoption, catalog, diffing, evidence, maintenance, model_card
 from airflow_dataml.cli.branching import BRANCH
 from airflow_dataml.cli.catalog_commands import CATALOG
 from airflow_dataml.cli.column_lineage import SQL
@@ -10,12 +10,22 @@ from airflow_dataml.cli.contract_commands import CONTRACT
 from airflow_dataml.cli.delta import DELTA
 from airflow_dataml.cli.drain import DELIVERY, DRAIN
 from airflow_dataml.cli.lineage import LINEAGE
-from airflow_dataml.cli.model_card import card
 from airflow_dataml.cli.quarantine import QUARANTINE
+from airflow_dataml.cli.reproduce import REPRODUCE
 from airflow_dataml.cli.spec import Argument, Command, Group, positive
 
 STATES = ("open", "new", "acknowledged", "assigned", "resolved")
-KINDS = ("check", "profile", "evaluation", "monitor", "decision", "training")
+KINDS = (
+    "check",
+    "profile",
+    "evaluation",
+    "monitor",
+    "decision",
+    "training",
+    "explanation",
+    "card",
+    "reproduction",
+)
 
 
 # Taken by every command.
@@ -61,7 +71,7 @@ def _assets(what: str, plural: str, ref: str) -> Group:
             *(
                 (*maintenance.DATASET_COMMANDS, *diffing.COMMANDS, *adoption.COMMANDS)
                 if what == "dataset"
-                else (Command("card", "Print the card of a model version as Markdown", card, (_ref(ref),)),)
+                else model_card.COMMANDS
             ),
         ),
     )
@@ -98,6 +108,7 @@ COMMANDS: tuple[Command | Group, ...] = (
     maintenance.GC,
     DELTA,
     LINEAGE,
+    REPRODUCE,
     Command(
         "report",
         "Print the reports of a version, newest first",

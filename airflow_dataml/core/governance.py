@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from datetime import datetime
 
-ReportKind = Literal["check", "profile", "evaluation", "monitor", "decision", "training", "diff", "overdue"]
+ReportKind = Literal[
+    "check",
+    "profile",
+    "evaluation",
+    "monitor",
+    "decision",
+    "training",
+    "diff",
+    "overdue",
+    "explanation",
+    "card",
+    "reproduction",
+    "approval",
+]
 IncidentKind = Literal["data", "drift", "decay"]
 
 
@@ -53,6 +66,22 @@ class Incident:
         data["opened_at"] = self.opened_at.isoformat()
         data["resolved_at"] = self.resolved_at.isoformat() if self.resolved_at else None
         return data
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One step of the audit chain.
+
+    :param intact: whether its content is what was hashed when it was written.
+    """
+
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    detail: dict[str, Any]
+    intact: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ DATASETS = {
     "_QualityDecoratedOperator", "_StageDecoratedOperator", "_TransformDecoratedOperator",
 }  # fmt: skip
 # Told where their own tests are.
-ELSEWHERE = {"DatasetDiffOperator"}
+ELSEWHERE = {"DatasetDiffOperator", "ModelReproduceOperator"}
 # They touch the ledger's own books and no dataset.
 BOOKS = {
     "CatalogCrawlOperator", "CatalogExportOperator", "CatalogRegisterOperator",

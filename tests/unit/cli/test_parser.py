@@ -20,8 +20,8 @@ NAMES = [
     "delivery dead", "delivery pause", "delivery purge", "delivery replay", "delivery resume", "delta adopt", "delta changes",
     "delta constrain", "delta discard", "delta history", "delta vacuum",
     "drain", "gc", "incident list",
-    "lineage", "migrate", "model card", "model list", "model show", "model versions", "quarantine discard",
-    "quarantine list", "quarantine rows", "quarantine show", "report", "sql lineage", "status",
+    "lineage", "migrate", "model card", "model explain", "model list", "model show", "model versions", "quarantine discard",
+    "quarantine list", "quarantine rows", "quarantine show", "report", "reproduce", "sql lineage", "status",
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -9,7 +10,8 @@ import pytest
 
 from airflow_dataml.core.datasets import Version
 from airflow_dataml.core.governance import Incident, Report
-from airflow_dataml.core.model_card import CardFacts, model_card
+from airflow_dataml.core.model_card import CardFacts, diff_cards, model_card, render_card
+from airflow_dataml.core.model_controls import ControlPolicy
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ASSET = {"name": "ride_late", "kind": "model", "owner": "ana", "tags": ["gold"], "importance": "high"}
@@ -103,3 +105,97 @@ def test_days_on_which_nothing_was_to_be_done_are_left_out():
     assert "calm" not in card
     assert "| 2026-03 | warn | 0.4 | - | - |" in card
     assert "- high decay: it does worse (new)" in card
+
+
+def attribution(feature, share):
+    return {"feature": feature, "share": share, "importance": interval(share)}
+
+
+EXPLANATION = report(
+    "explanation",
+    {
+        "summary": "km 80%", "metric": "log_loss", "rows": 900, "dataset": "rides@2",
+        "features": [attribution("km", 0.8), attribution("hour", 0.2)],
+        "slices": [
+            {"column": "kind", "value": "bus", "rows": 600, "loss": interval(0.4), "features": [attribution("km", 1.0)]},
+            {"column": "kind", "value": "tram", "rows": 3, "loss": interval(0.5), "features": []},
+        ],
+        "drift": {"share_shift": 0.3, "rank_correlation": -0.5, "against": "ride_late@1"},
+    },
+    verdict="warn", number=12,
+)  # fmt: skip
+
+
+def test_it_says_what_the_scores_rest_on():
+    card = model_card(CardFacts(ASSET, VERSION, explanation=EXPLANATION))
+    for line in (
+        "Verdict: **warn** (report 12, 2026-03-01 UTC).",
+        "How much the mean log loss grows when a feature is shuffled, on 900 rows of rides@2.",
+        "| km | 0.8 (0.7 to 0.9, 95%) | 80% |",
+        "| kind bus | 600 | 0.4 | km 100% |",
+        "| kind tram | 3 | 0.5 | too few rows |",
+        "30% of importance moved since ride\\_late@1; the rank correlation is -0.5.",
+    ):
+        assert line in card.split("\n"), line
+
+
+def test_it_lists_what_is_missing_and_what_to_do():
+    card = model_card(CardFacts(ASSET, VERSION, evaluation=EVALUATION))
+    for line in (
+        "Verdict: **fail** for high importance.",
+        "| owner | yes | - |",
+        "| evaluation | yes | - |",
+        "| explanation | missing | explain this version with ModelExplainOperator |",
+    ):
+        assert line in card.split("\n"), line
+
+
+@pytest.mark.parametrize(("verdict", "there"), [("pass", "yes"), ("fail", "missing")], ids=str)
+def test_only_a_given_approval_counts(verdict, there):
+    asset = ASSET | {"importance": "critical"}
+    facts = CardFacts(asset, VERSION, approval=report("approval", {}, verdict=verdict))
+    assert f"| approval | {there} |" in model_card(facts)
+
+
+def test_a_policy_of_ones_own_is_gone_by():
+    policy = ControlPolicy(high=("owner",))
+    assert "Verdict: **pass** for high importance." in model_card(CardFacts(ASSET, VERSION), policy=policy)
+
+
+@pytest.mark.parametrize(
+    ("environment", "lines"),
+    [
+        (
+            {"python": "3.12.1", "platform": "Linux", "commit": "abc", "packages": {"onnx": "1.20"}},
+            ["| Python | 3.12.1 |", "| Platform | Linux |", "| Commit | abc |", "| onnx | 1.20 |"],
+        ),
+        ({"python": "3.12.1"}, ["| Python | 3.12.1 |"]),
+        ({"packages": ["onnx"]}, []),
+        ("unreadable", []),
+    ],
+    ids=["all", "some", "no mapping of packages", "no mapping"],
+)
+def test_where_it_was_made_is_told_as_far_as_it_is_known(environment, lines):
+    facts = CardFacts(ASSET, replace(VERSION, facts={**VERSION.facts, "environment": environment}))
+    written = model_card(facts).split("\n")
+    assert [line for line in lines if line not in written] == []
+
+
+def test_the_three_languages_say_the_same():
+    facts = CardFacts(ASSET, VERSION, evaluation=EVALUATION, explanation=EXPLANATION)
+    page, data = render_card(facts, form="html"), json.loads(render_card(facts, form="json"))
+    assert render_card(facts, form="markdown") == model_card(facts)
+    titles = [one["title"] for one in data["sections"]]
+    assert [line[3:] for line in model_card(facts).split("\n") if line.startswith("## ")] == titles
+    assert all(f"<h2>{title}</h2>" in page for title in titles)
+    assert "<td>0.8 (0.7 to 0.9, 95%)</td>" in page
+    assert data["controls"]["verdict"] == "fail"
+
+
+def test_a_diff_shows_what_changed_alone():
+    before = model_card(CardFacts(ASSET, VERSION))
+    after = model_card(CardFacts(ASSET, VERSION, evaluation=EVALUATION))
+    changed = diff_cards(("a@1", before), ("a@2", after)).split("\n")
+    assert changed[:2] == ["--- a@1", "+++ a@2"]
+    assert "-_Not evaluated._" in changed
+    assert diff_cards(("a@1", before), ("a@2", before)) == ""
