@@ -183,7 +183,7 @@ def test_a_ledger_that_hangs_is_waited_for_a_bounded_time(dsn: str) -> None:
     assert 0.3 <= took < 2
 
 
-@pytest.mark.parametrize("results", [None, [], [object()], "?"], ids=repr)
+@pytest.mark.parametrize("results", [None, [], [object()], "?"], ids=["none", "empty", "object", "text"])
 def test_what_is_not_understood_ends_no_task(results: Any) -> None:
     task = SimpleNamespace(check_results=results)
     CatalogListener().on_task_instance_success(task_instance=SimpleNamespace(task=task))

@@ -12,6 +12,8 @@ const TABS: Record<string, { title: string; View: ComponentType<AssetPlaceProps>
   evaluation: { title: "Champion and challenger", View: lazy(() => import("./evaluations")) },
   monitoring: { title: "Drift and performance", View: lazy(() => import("./monitoring")) },
   training: { title: "Training", View: lazy(() => import("./training")) },
+  explanation: { title: "Explanation", View: lazy(() => import("./explanation")) },
+  tuning: { title: "Tuning", View: lazy(() => import("./tuning")) },
   card: { title: "Card", View: lazy(() => import("./card")) },
   decisions: { title: "Decisions", View: lazy(() => import("./decisions")) },
   reports: { title: "Reports", View: lazy(() => import("./reports")) },

@@ -12,6 +12,7 @@ const DRAWN: Record<string, [tab: string, title: string]> = {
   evaluation: ["evaluation", "Drawn, beside other evaluations"],
   monitor: ["monitoring", "Drawn, beside other windows"],
   decision: ["decisions", "Beside other decisions"],
+  tuning: ["tuning", "Drawn, beside other tunings"],
 };
 
 /** Links of tasks lead to a report; from there it is one step to where it is drawn. */

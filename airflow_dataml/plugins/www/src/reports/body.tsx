@@ -1,9 +1,10 @@
 // The body of a report: what a verification found, check by check; of other kinds whatever is in it.
 
 import { Box, Code, Table, Text } from "@chakra-ui/react";
+import { lazy, Suspense } from "react";
 import type { Report, WorstCheck } from "../api/types";
 import { path } from "../ui/paths";
-import { Alert, type Column, type Fact, Facts, Go, Mark, Muted, Rows } from "../ui/pieces";
+import { Alert, type Column, type Fact, Facts, Go, Mark, Muted, Rows, State } from "../ui/pieces";
 import { Gauge } from "../ui/series";
 import { count, number, share, words } from "../ui/words";
 
@@ -234,7 +235,24 @@ function Checks({ body }: { body: Json }) {
   );
 }
 
-export function ReportBody({ report }: { report: Report }) {
-  const checked = report.kind === "check" && Array.isArray(report.body.checks);
-  return checked ? <Checks body={report.body} /> : <Anything body={report.body} />;
+const Explained = lazy(() => import("../model/explanation").then((found) => ({ default: found.Explained })));
+const Trials = lazy(() => import("../model/trials").then((found) => ({ default: found.Trials })));
+
+export function ReportBody({ report: { kind, body } }: { report: Report }) {
+  if (kind === "check" && Array.isArray(body.checks)) return <Checks body={body} />;
+  if (kind === "explanation" && Array.isArray(body.features)) {
+    return (
+      <Suspense fallback={<State answer={{ loading: true }} />}>
+        <Explained body={body} />
+      </Suspense>
+    );
+  }
+  if (kind === "tuning" && Array.isArray(body.trials)) {
+    return (
+      <Suspense fallback={<State answer={{ loading: true }} />}>
+        <Trials body={body} />
+      </Suspense>
+    );
+  }
+  return <Anything body={body} />;
 }
