@@ -29,6 +29,10 @@ flight_delay = model(
     owner="ml",
     importance="high",
     description="Will the flight arrive more than 15 minutes late?",
+    documentation=(
+        "For the boards at the gates of the three airports of New York: read when a flight leaves the gate. "
+        "Not for planning crews, nor for airports it has not seen."
+    ),
 )
 flight_delay_retrain = retrain("flight_delay")
 flight_predictions = dataset(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_dataml.adapters.postgres.ledger import PostgresLedger
     from airflow_dataml.core.datasets import Version
-    from airflow_dataml.core.governance import Incident, Report
+    from airflow_dataml.core.governance import Incident, Report, ReportKind
     from airflow_dataml.core.lineage import Direction
 
 
@@ -252,6 +252,33 @@ def _spark(ledger: PostgresLedger) -> str | None:
 def _crawled(ledger: PostgresLedger) -> str | None:
     crawls = ledger.connection.scalar("SELECT count(*) FROM dataml.crawl WHERE state = 'finished'")
     return None if crawls and is_crawled(ledger) else f"{crawls} crawls, and it is not found"
+
+
+@check("the champion was explained: how late it left says most about how late it arrives")
+def _explained(ledger: PostgresLedger) -> str | None:
+    body = _review(ledger, "explanation").body
+    first, slices = body["features"][0]["feature"], {one["value"] for one in body["slices"]}
+    return _unless((first, slices), ("dep_delay", {"EWR", "JFK", "LGA"}))
+
+
+@check("trained again from its pins, the champion comes out bit by bit as it was")
+def _reproduced(ledger: PostgresLedger) -> str | None:
+    report = _review(ledger, "reproduction")
+    return None if report.verdict == "pass" else f"{report.verdict}: {report.body['summary']}"
+
+
+@check("its card holds everything a model of its importance needs")
+def _card(ledger: PostgresLedger) -> str | None:
+    report = _review(ledger, "card")
+    return None if report.verdict == "pass" else f"{report.verdict}: {report.body['summary']}"
+
+
+def _review(ledger: PostgresLedger, kind: ReportKind) -> Report:
+    found = ledger.reports.latest(asset=MODEL, kind=kind)
+    if found is None:
+        msg = f"there is no {kind} of {MODEL}"
+        raise LookupError(msg)
+    return found
 
 
 def _labels(ledger: PostgresLedger, version_id: int, direction: Direction) -> set[str]:

@@ -1,4 +1,4 @@
-"""The story in eleven chapters: what arrives, and what the platform does about it by itself."""
+"""The story in thirteen chapters: what arrives, and what the platform does about it by itself."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ DAGS = (
     "flights_branch",
     "weather_quarantine",
     "flights_report",
+    "flights_review",
     "catalog_crawl",
     "catalog_export",
     "lineage_external",
@@ -100,6 +101,15 @@ def is_refused(ledger: PostgresLedger, name: str, partition_key: str) -> bool:
         and report.verdict == "fail"
         and report.body.get("partition_key") == partition_key
         for report in ledger.reports.list(asset=name)
+    )
+
+
+def is_reviewed(ledger: PostgresLedger) -> bool:
+    """Whether the champion was explained and reproduced, and its card written."""
+    champion = ledger.versions.alias(MODEL, "champion")
+    return champion is not None and all(
+        ledger.reports.latest(asset=MODEL, kind=kind, version_id=champion.version_id)
+        for kind in ("explanation", "reproduction", "card")
     )
 
 
@@ -203,6 +213,13 @@ CHAPTERS = (
         lambda ledger: lineage_settled(ledger) and is_crawled(ledger),
         delivers=None,
         besides=("catalog_export",),
+    ),
+    Chapter(
+        "12 A reviewer asks: what do its scores rest on, does it come out the same, what does its card say",
+        "flights_review",
+        None,
+        is_reviewed,
+        delivers=None,
     ),
 )
 
