@@ -87,6 +87,19 @@ class PostgresVersions(PostgresParts):
         )
         return None if version_id is None else self.by_id(version_id)
 
+    def seen(self, asset: str, *, until: int) -> list[tuple[int, datetime]]:
+        """Return which versions readers saw since when, oldest first, up to one of them; compactions left out."""
+        rows = self._db.rows(
+            """SELECT h.to_version, h.moved_at FROM dataml.alias_history h JOIN dataml.asset a USING (asset_id)
+               JOIN dataml.version v ON v.version_id = h.to_version
+               WHERE a.name = %s AND h.name = %s AND v.facts ->> 'mode' IS DISTINCT FROM 'compact'
+                 AND h.entry_id <= (SELECT max(l.entry_id) FROM dataml.alias_history l
+                                    WHERE l.asset_id = a.asset_id AND l.name = h.name AND l.to_version = %s)
+               ORDER BY h.entry_id""",
+            [asset, CURRENT, until],
+        )
+        return [(row["to_version"], row["moved_at"]) for row in rows]
+
     def alias(self, asset: str, name: str) -> Version | None:
         """Return the version an alias points at."""
         row = self._db.row(
