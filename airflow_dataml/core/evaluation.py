@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer
 
+from airflow_dataml.core.extras import load
 from airflow_dataml.core.governance import Decision
+from airflow_dataml.core.looks import Look, judge_rows
+from airflow_dataml.core.metric_gates import Finding, MetricGate, Scored
+from airflow_dataml.core.metrics import METRICS, measure, timing
+from airflow_dataml.core.sequential import Evidence
+from airflow_dataml.core.slices import Fairness, Slice  # noqa: TC001 - pydantic resolves annotations while running
 from airflow_dataml.core.statistics import (
     Interval,
     bootstrap_mean,
@@ -17,18 +23,30 @@ from airflow_dataml.core.statistics import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from pydantic import SerializerFunctionWrapHandler
 
 Loss = Literal["log_loss", "squared_error"]
 LOSS_OF_TASK: dict[str, Loss] = {"binary": "log_loss", "regression": "squared_error"}
+_EXTRA = "monitoring"
 
 
 class PromotionPolicy(BaseModel):
     """When a challenger replaces the champion.
 
+    The loss must be surely lower, and every gate, slice and fairness rule must pass as well.
+
     :param margin: the mean loss must be surely lower by more than this.
     :param confidence: confidence of the paired interval that must lie wholly beyond the margin.
     :param min_rows: below this many holdout rows the verdict is ``unknown``, which does not promote.
+    :param gates: conditions on single metrics; see ``MetricGate``.
+    :param slices: columns, or ``Slice`` rules, on whose groups the challenger must surely be no worse.
+    :param fairness: columns, or ``Fairness`` rules, between whose groups a rate must surely not differ much.
+    :param looks: how often one challenger is to be measured against the same champion, each time on the rows that
+        came since. Evidence adds up, the interval becomes a confidence sequence, and the chance of ever promoting a
+        challenger that is no better stays below ``1 - confidence``, also after more looks than planned. Without it
+        every evaluation stands for itself, and repeating it until it passes is not safe.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +54,28 @@ class PromotionPolicy(BaseModel):
     margin: float = Field(0.0, ge=0)
     confidence: float = Field(0.95, gt=0.5, lt=1)
     min_rows: int = Field(500, ge=2)
+    gates: tuple[MetricGate, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    fairness: tuple[Fairness, ...] = ()
+    looks: int | None = Field(None, ge=2, le=10_000)
+
+    @field_validator("slices", "fairness", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        if isinstance(value, list | tuple):
+            return tuple({"column": one} if isinstance(one, str) else one for one in value)
+        return value
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_asked(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Policies written before these were known keep their digest.
+        later = ("gates", "slices", "fairness", "looks")
+        return {key: value for key, value in handler(self).items() if key not in later or value}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that make slices and fairness groups."""
+        return tuple(dict.fromkeys(rule.column for rule in (*self.slices, *self.fairness)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +85,7 @@ class ModelScores:
     who: str
     loss: Interval
     auc: float | None
+    metrics: dict[str, Interval] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -53,17 +94,33 @@ class ModelScores:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A challenger and what it is measured against, on the same rows."""
+    """A challenger and what it is measured against, on the same rows.
+
+    :param difference: of the losses; over all rows of all looks where there are several.
+    :param rows: of this look.
+    :param evidence: sums of the loss differences of this look.
+    """
 
     metric: Loss
     challenger: ModelScores
     opponent: ModelScores
     difference: Interval
     rows: int
+    evidence: Evidence = field(default_factory=Evidence)
+    gates: tuple[Finding, ...] = ()
+    slices: tuple[Finding, ...] = ()
+    fairness: tuple[Finding, ...] = ()
+    look: Look | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return asdict(self)
+        """Plain JSON; what was not asked for is left out."""
+        data = asdict(self)
+        findings = {
+            name: [one.to_dict() for one in getattr(self, name)] for name in ("gates", "slices", "fairness")
+        }
+        asked = {key: value for key, value in findings.items() if value}
+        look = {"look": self.look.to_dict()} if self.look else {}
+        return {key: data[key] for key in data if key not in (*findings, "look")} | asked | look
 
 
 def row_losses(metric: Loss, labels: Any, scores: Any) -> Any:
@@ -82,32 +139,90 @@ def compare(
     challenger: tuple[str, Any],
     opponent: tuple[str, Any],
     policy: PromotionPolicy,
+    columns: Mapping[str, Any] | None = None,
+    timings: tuple[Sequence[float], Sequence[float]] = ((), ()),
+    before: Look | None = None,
 ) -> Comparison:
     """Measure two models on the same rows, with a paired bootstrap interval of the loss difference.
 
     :param labels: truth, ``[n]``.
     :param challenger: name and scores ``[n]``; so too the opponent.
+    :param columns: the policy's columns, ``[n]`` each.
+    :param timings: milliseconds per 1000 rows of repeated scoring, of both; empty where nothing was scored.
+    :param before: what earlier looks at other rows left, if ``policy.looks``.
     """
-    sides = []
-    losses = []
-    for who, scores in (challenger, opponent):
-        loss = row_losses(metric, labels, scores)
-        losses.append(loss)
-        auc = roc_auc(labels, scores) if metric == "log_loss" else None
-        sides.append(ModelScores(who, bootstrap_mean(loss, level=policy.confidence), auc))
-    difference = bootstrap_mean(losses[0] - losses[1], level=policy.confidence)
-    return Comparison(metric, sides[0], sides[1], difference, len(losses[0]))
+    np = load("numpy", extra=_EXTRA)
+    truth, *said = (np.asarray(side, dtype=float) for side in (labels, challenger[1], opponent[1]))
+    rows = Scored(
+        "binary" if metric == "log_loss" else "regression", truth, said[0], said[1], columns or {}, timings
+    )
+    losses = [row_losses(metric, truth, scores) for scores in said]
+    sides = [
+        ModelScores(
+            who=who,
+            loss=bootstrap_mean(loss, level=policy.confidence),
+            auc=roc_auc(truth, scores) if metric == "log_loss" else None,
+            metrics=_metrics(rows, scores, times, policy.confidence),
+        )
+        for who, scores, loss, times in zip((challenger[0], opponent[0]), said, losses, timings, strict=True)
+    ]
+    judged = judge_rows(rows, losses=(losses[0], losses[1]), policy=policy, before=before)
+    difference = judged.difference or bootstrap_mean(losses[0] - losses[1], level=policy.confidence)
+    return Comparison(
+        metric=metric,
+        challenger=sides[0],
+        opponent=sides[1],
+        difference=difference,
+        rows=len(truth),
+        evidence=Evidence.of(losses[0] - losses[1]),
+        gates=judged.gates,
+        slices=judged.slices,
+        fairness=judged.fairness,
+        look=judged.look,
+    )
+
+
+def _metrics(rows: Scored, scores: Any, times: Sequence[float], level: float) -> dict[str, Interval]:
+    found = {
+        name: measure(one, rows.labels, scores, level=level)
+        for name, one in METRICS.items()
+        if one.kind == rows.kind
+    }
+    if times:
+        found |= {
+            name: timing(one, times, level=level) for name, one in METRICS.items() if one.kind == "latency"
+        }
+    return {name: interval for name, interval in found.items() if interval is not None}
 
 
 def verdict_of(comparison: Mapping[str, Any], policy: PromotionPolicy) -> tuple[str, str]:
-    """Verdict of a comparison and its reason: ``pass``, ``fail``, or ``unknown`` with too few rows."""
+    """Verdict of a comparison and its reason: ``pass``, ``fail``, or ``unknown`` with too few rows.
+
+    Whatever the loss says, a failed gate, slice or fairness rule fails, and one that cannot be told is unknown.
+    """
+    verdict, reason = _verdict_of_loss(comparison, policy)
+    findings = [one for kind in ("gates", "slices", "fairness") for one in comparison.get(kind, ())]
+    shown = [one for one in findings if one["verdict"] != "pass"]
+    passed = len(findings) - len(shown)
+    found = {one["verdict"] for one in shown if one["holds"]}
+    order = ("fail", "unknown", "pass")
+    worst = min((verdict, *found), key=order.index)
+    said = [one["reason"] + ("" if one["holds"] else " (only said)") for one in shown]
+    kept = [f"{passed} of {len(findings)} conditions on metrics, slices and groups hold"] if findings else []
+    return worst, "; ".join((reason, *kept, *said))
+
+
+def _verdict_of_loss(comparison: Mapping[str, Any], policy: PromotionPolicy) -> tuple[str, str]:
     difference, metric = comparison["difference"], comparison["metric"]
+    look = comparison.get("look")
+    rows = look["total"]["n"] if look else comparison["rows"]
+    looked = f" in {look['number']} look{'s' if look['number'] > 1 else ''}" if look else ""
     shown = (
         f"{metric} {comparison['challenger']['loss']['estimate']:.4f} against "
         f"{comparison['opponent']['loss']['estimate']:.4f} of {comparison['opponent']['who']}, difference "
-        f"{difference['estimate']:+.4f} [{difference['low']:+.4f}, {difference['high']:+.4f}] on {comparison['rows']} rows"
+        f"{difference['estimate']:+.4f} [{difference['low']:+.4f}, {difference['high']:+.4f}] on {rows} rows{looked}"
     )
-    if comparison["rows"] < policy.min_rows:
+    if rows < policy.min_rows:
         return "unknown", f"{shown}: fewer than {policy.min_rows} rows, too few to say"
     if difference["high"] < -policy.margin:
         return "pass", f"{shown}: surely better by more than {policy.margin:g}"

@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 class ModelEvaluateOperator(DataMLOperator):
     """Measure a model version and the champion on the same pinned holdout, with a paired interval.
 
-    The verdict is kept as a report and does not fail the task; promotion reads it.
+    The verdict is kept as a report and does not fail the task; promotion reads it. Metrics with intervals,
+    calibration and the time of scoring are in the report of both.
 
     :param challenger: the version, ``name@number``. Templated.
-    :param policy: when better is surely better (``PromotionPolicy``, or its fields).
+    :param policy: when better is surely better (``PromotionPolicy``, or its fields): beside the margin, ``gates`` on
+        metrics, ``slices`` that may not lose, ``fairness`` between groups. With ``looks`` run it daily, challenger
+        ``name@challenger``: each run judges the rows that came since, and adds to what earlier ones have found.
     :param mlflow_conn_id: connection of MLflow; ``[dataml] mlflow_conn_id`` unless given.
     """
 
@@ -84,9 +87,14 @@ class ModelEvaluateOperator(DataMLOperator):
             actual=body["summary"],
             params={"report": report.report_id, "verdict": report.verdict, "cut": body["cut"]},
         )
+        conditions = [
+            outcome(one["name"], one["verdict"], type=one["kind"], actual=one["reason"])
+            for kind in ("gates", "slices", "fairness")
+            for one in body.get(kind, ())
+        ]
         self.tell(
             ledger,
             read=[version for version in versions if version],
-            tests=(found,),
+            tests=(found, *conditions),
             parameters=parameters(policy.model_dump(mode="json")),
         )

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataml.core.errors import ConflictError, SpecError
 from airflow_dataml.core.evaluation import LOSS_OF_TASK, compare, verdict_of
-from airflow_dataml.core.features import as_numbers
 from airflow_dataml.core.lineage import Edge, report_node, version_node
+from airflow_dataml.core.looks import Look
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.windows import TrainingPlan
+from airflow_dataml.steps.holdout import (
+    Window,
+    export_holdout,
+    last_look,
+    require_columns,
+    score_holdout,
+    time_scoring,
+    window_of,
+)
 from airflow_dataml.steps.models import open_model, tidy
-from airflow_dataml.steps.train import export_rows, mean_label
+from airflow_dataml.steps.train import mean_label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +31,7 @@ if TYPE_CHECKING:
     from airflow_dataml.core.datasets import Version
     from airflow_dataml.core.evaluation import Comparison, PromotionPolicy
     from airflow_dataml.core.governance import Report
-    from airflow_dataml.core.ports import Ledger, ScorerLoader, Warehouse
+    from airflow_dataml.core.ports import Ledger, Scorer, ScorerLoader, Warehouse
     from airflow_dataml.core.registry import ModelRegistry
     from airflow_dataml.core.runs import RunIdentity, TaskRun
 
@@ -38,6 +48,20 @@ class Bench:
     work_dir: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two models and the rules between them."""
+
+    challenger: Version
+    champion: Version | None
+    policy: PromotionPolicy
+
+    @property
+    def trained_on(self) -> TrainingPlan:
+        """What the challenger was trained on."""
+        return TrainingPlan.from_dict(self.challenger.facts["plan"])
+
+
 def evaluate_model(
     *,
     ledger: Ledger,
@@ -49,9 +73,14 @@ def evaluate_model(
 ) -> Report:
     """Measure a model version against the champion and keep the report.
 
-    Without a champion the opponent is the training rows' mean label, the least any model must beat.
+    Without a champion the opponent is the training rows' mean label, the least any model must beat. With
+    ``policy.looks`` every evaluation of the same two judges the rows that came since the one before, together with
+    what earlier ones have found; where no row came, what was found stays.
 
     :param challenger: the version, as ``name@number`` or ``name@candidate``.
+    :raises NotFoundError: a column of a slice or a fairness group is not in the dataset.
+    :raises SpecError: there is no row to measure on.
+    :raises ConflictError: another task looked at the same two models meanwhile.
     """
     version = ledger.versions.find(challenger)
     champion = ledger.versions.alias(version.asset, "champion")
@@ -67,67 +96,80 @@ def evaluate_model(
         log.info("An earlier try evaluated %s (report %d); kept", version.ref, report.report_id)
         return report
     plan = TrainingPlan.from_dict(version.facts["plan"])
+    pair = Pair(version, champion, policy)
+    window: Window | None = Window(plan)
+    if policy.looks is not None:
+        window = window_of(ledger, warehouse, version, champion, plan)
+    if window is None:
+        return _keep_looking(ledger, run, pair, plan)
     folder = bench.work_dir / fact.digest
-    comparison = _compare(ledger, warehouse, version, champion, plan, policy, bench, folder)
+    comparison = _compare(ledger, warehouse, pair, window, bench, folder / "holdout.csv")
     tidy(folder)
     body = comparison.to_dict() | {
         "challenger_ref": version.ref,
         "champion_ref": champion.ref if champion else None,
         "champion_id": champion.version_id if champion else None,
-        "dataset": plan.version,
-        "cut": plan.cut,
+        "dataset": window.plan.version,
+        "cut": window.plan.cut,
         "policy": policy.model_dump(mode="json"),
     }
-    return _record(ledger, run, version, champion, plan, body, policy)
+    verdict, reason = verdict_of(body, policy)
+    return _record(ledger, run, pair, window, body, verdict, reason)
+
+
+def _keep_looking(ledger: Ledger, run: TaskRun, pair: Pair, plan: TrainingPlan) -> Report:
+    """Repeat what the last look found, because no row has come since."""
+    last = last_look(ledger, pair.challenger, pair.champion)
+    policy = pair.policy.model_dump(mode="json")
+    if last is None or last.body["policy"] != policy:
+        since = f"since report {last.report_id}" if last else f"from {plan.cut} on"
+        msg = f"{plan.dataset} has no labelled row {since}: there is nothing to judge {pair.challenger.ref} by; wait for the next batch."
+        raise SpecError(msg)
+    look = Look.from_dict(last.body["look"])
+    window = Window(plan, look.until, look, last)
+    reason = f"no row came since report {last.report_id}: {last.body['summary']}"
+    return _record(ledger, run, pair, window, dict(last.body), last.verdict, reason)
 
 
 def _compare(
-    ledger: Ledger,
-    warehouse: Warehouse,
-    version: Version,
-    champion: Version | None,
-    plan: TrainingPlan,
-    policy: PromotionPolicy,
-    bench: Bench,
-    folder: Path,
+    ledger: Ledger, warehouse: Warehouse, pair: Pair, window: Window, bench: Bench, path: Path
 ) -> Comparison:
-    spec = version.facts["spec"]
-    wanted = _columns(spec) + (_columns(champion.facts["spec"]) if champion else ())
-    path = folder / "holdout.csv"
-    export_rows(
-        ledger=ledger,
-        warehouse=warehouse,
-        plan=plan,
-        columns=wanted,
-        target=spec["target"],
-        side="holdout",
-        path=path,
-    )
-    labels, scores = _score(version, spec["target"], path, bench)
+    version, champion, policy = pair.challenger, pair.champion, pair.policy
+    plan, spec = window.plan, version.facts["spec"]
+    require_columns(ledger, plan, policy.columns)
+    wanted = _columns(spec) + (_columns(champion.facts["spec"]) if champion else ()) + policy.columns
+    export_holdout(ledger, warehouse, version, plan, wanted, path)
+    scorer = _open(version, bench)
+    labels, scores, columns = score_holdout(scorer, spec["target"], path, policy.columns)
+    timings: list[float] = []
     if champion is not None:
-        opponent: tuple[str, Any] = (champion.ref, _score(champion, spec["target"], path, bench)[1])
+        other = _open(champion, bench)
+        opponent: tuple[str, Any] = (champion.ref, score_holdout(other, spec["target"], path)[1])
+        timings = time_scoring(other, path)
     else:
-        mean = mean_label(ledger=ledger, warehouse=warehouse, plan=plan, target=spec["target"])
+        mean = mean_label(ledger=ledger, warehouse=warehouse, plan=pair.trained_on, target=spec["target"])
         opponent = (BASELINE, [mean] * len(labels))
-    return compare(
+    comparison = compare(
         metric=LOSS_OF_TASK[spec["task"]],
         labels=labels,
         challenger=(version.ref, scores),
         opponent=opponent,
         policy=policy,
+        columns=columns,
+        timings=(time_scoring(scorer, path), timings),
+        before=window.before,
     )
+    if comparison.look is None or window.until is None:
+        return comparison
+    previous = window.report.report_id if window.report else None
+    look = comparison.look.during(since=plan.cut, until=window.until, previous=previous)
+    return replace(comparison, look=look)
 
 
-def _score(version: Version, target: str, path: Path, bench: Bench) -> tuple[list[float], list[float]]:
-    scorer = open_model(
+def _open(version: Version, bench: Bench) -> Scorer:
+    return open_model(
         version=version, registry=bench.registry, scorers=bench.scorers, work_dir=bench.work_dir
     )
-    labels: list[float] = []
-    scores: list[float] = []
-    for columns, block in scorer.score_csv(path):
-        labels.extend(as_numbers(target, columns[target]).tolist())
-        scores.extend(block.tolist())
-    return labels, scores
 
 
 def _columns(spec: dict[str, Any]) -> tuple[str, ...]:
@@ -138,14 +180,16 @@ def _columns(spec: dict[str, Any]) -> tuple[str, ...]:
 def _record(
     ledger: Ledger,
     run: TaskRun,
-    version: Version,
-    champion: Version | None,
-    plan: TrainingPlan,
+    pair: Pair,
+    window: Window,
     body: dict[str, Any],
-    policy: PromotionPolicy,
+    verdict: str,
+    reason: str,
 ) -> Report:
-    verdict, reason = verdict_of(body, policy)
+    version, champion = pair.challenger, pair.champion
     with ledger.transaction():
+        if window.until is not None:
+            _see_nobody_looked(ledger, pair, window)
         report = ledger.reports.add(
             run=run,
             fact=run.fact(version.asset),
@@ -155,8 +199,18 @@ def _record(
             version_id=version.version_id,
         )
         node = report_node(report.report_id)
-        sources = [plan.version_id, version.version_id, *([champion.version_id] if champion else [])]
+        sources = [window.plan.version_id, version.version_id, *([champion.version_id] if champion else [])]
         ledger.lineage.add((Edge(version_node(source), node, "evaluated_on") for source in sources), run=run)
         ledger.runs.finish(run)
     log.info("Evaluation of %s: %s. %s", version.ref, verdict, reason)
     return report
+
+
+def _see_nobody_looked(ledger: Ledger, pair: Pair, window: Window) -> None:
+    """Two looks side by side would each begin where the other does, and one of them would be forgotten."""
+    ledger.assets.lock(pair.challenger.asset)
+    last = last_look(ledger, pair.challenger, pair.champion)
+    seen = window.report.report_id if window.report else None
+    if (last.report_id if last else None) != seen:
+        msg = f"another task looked at {pair.challenger.ref} meanwhile (report {last.report_id if last else None}): evaluate again."
+        raise ConflictError(msg)
