@@ -18,6 +18,7 @@ from airflow_dataml import config
 from airflow_dataml.api import (
     governance_routes,
     model_routes,
+    predictions,
     receiver,
     routes,
     routes_actions,
@@ -78,6 +79,7 @@ def create_app(open_ledger: Callable[[], PostgresLedger] | None = None) -> FastA
     # What follows a name comes before the name alone, which may hold slashes.
     for part in (
         receiver,
+        predictions,
         routes_lineage,
         routes_delivery,
         model_routes,

@@ -270,3 +270,15 @@ class Card(Answer):
 
     version: int
     markdown: str
+
+
+class LoggedPredictions(Answer):
+    """What became of a batch of predictions made elsewhere.
+
+    :param version: the version that brought them; the current one where all were known.
+    """
+
+    dataset: str
+    version: str | None
+    stored: int
+    known: int

@@ -34,14 +34,14 @@ router = APIRouter(prefix="/api/v1")
 @router.post("/lineage", dependencies=EDITS)
 async def receive(request: Request) -> JSONResponse:
     """Take one event: 201 when it is stored or was known, 422 when nothing of it can be used."""
-    [outcome] = await run_in_threadpool(_store, request, [await _body(request)])
+    [outcome] = await run_in_threadpool(_store, request, [await body_of(request)])
     return JSONResponse(outcome.to_dict(), status_code=422 if outcome.status == "refused" else 201)
 
 
 @router.post("/lineage/batch", dependencies=EDITS)
 async def receive_batch(request: Request) -> JSONResponse:
     """Take a list of events: 201 when all are stored, 207 when some were refused, 422 when all were."""
-    events = await _body(request)
+    events = await body_of(request)
     if not isinstance(events, list):
         raise HTTPException(422, f"A batch is a list of events, received {type(events).__name__}.")
     if len(events) > MOST_EVENTS:
@@ -69,7 +69,7 @@ def _parser() -> ColumnParser | None:
     return parser_if_installed()
 
 
-async def _body(request: Request) -> Any:
+async def body_of(request: Request) -> Any:
     """Read a body of bounded size, also when it is packed, and what JSON it is."""
     packed = request.headers.get("content-encoding", "identity").lower()
     if packed not in ("identity", "gzip"):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 VOCABULARY_LIMIT = 512
 LARGEST_MAGNITUDE = 1e30
+_NEAR_LARGEST = 0.99e30
 FLOAT32_RESOLUTION = 1e-7
 _FLAGS = {"t": 1.0, "true": 1.0, "f": 0.0, "false": 0.0}
 
@@ -149,8 +150,14 @@ class FeatureEncoding(BaseModel):
         rows = self._rows(columns)
         numeric = np.empty((rows, len(self.numeric)), dtype=np.float32)
         categorical = np.empty((rows, len(self.categorical)), dtype=np.int64)
-        for place, number in enumerate(self.numeric):
-            numeric[:, place] = _usable(as_numbers(number.name, column_of(columns, number.name)))
+        with np.errstate(over="ignore"):
+            for place, number in enumerate(self.numeric):
+                numeric[:, place] = as_numbers(number.name, column_of(columns, number.name))
+        # One look at all columns; what is near the limit, hardly ever anything, is looked at exactly.
+        far = (numeric > _NEAR_LARGEST) | (numeric < -_NEAR_LARGEST)
+        for place in np.flatnonzero(far.any(axis=0)).tolist() if far.any() else ():
+            name = self.numeric[place].name
+            numeric[:, place] = _usable(as_numbers(name, column_of(columns, name)))
         for place, category in enumerate(self.categorical):
             coded = as_coded(column_of(columns, category.name))
             index = {value: number for number, value in enumerate(category.vocabulary, start=1)}

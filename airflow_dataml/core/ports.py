@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_dataml.core.ports_warehouse import ColumnTally as ColumnTally  # noqa: PLC0414 - one place to import ports from
+from airflow_dataml.core.ports_warehouse import Warehouse as Warehouse  # noqa: PLC0414 - one place to import ports from
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
@@ -15,14 +18,14 @@ if TYPE_CHECKING:
 
     from airflow_dataml.core.branches import Branch
     from airflow_dataml.core.column_lineage import ColumnMaps
-    from airflow_dataml.core.datasets import Column, Fingerprint, Part, Version
-    from airflow_dataml.core.governance import Incident, Report
+    from airflow_dataml.core.datasets import Column, Part, Version
+    from airflow_dataml.core.governance import AuditEntry, Incident, Report
     from airflow_dataml.core.lineage import Direction, Edge, Graph
     from airflow_dataml.core.ports_history import History
     from airflow_dataml.core.ports_pointers import Pointers
     from airflow_dataml.core.ports_quarantine import QuarantineLedger, Samples
     from airflow_dataml.core.ports_states import States
-    from airflow_dataml.core.refs import AssetKind, FactKey, Relation
+    from airflow_dataml.core.refs import AssetKind, FactKey
     from airflow_dataml.core.retention import Held
     from airflow_dataml.core.runs import RunIdentity, TaskRun
     from airflow_dataml.core.stores import NewPart
@@ -44,6 +47,9 @@ class Runs(Protocol):
 
     def renew(self, run: TaskRun) -> TaskRun:
         """Start the next generation, because what this one wrote says nothing."""
+
+    def triggered_by(self, version_id: int) -> str | None:
+        """Return who triggered the run that made a version; ``None`` where nobody is known."""
 
 
 class Assets(Protocol):
@@ -128,6 +134,9 @@ class Versions(Protocol):
 
     def as_of(self, asset: str, moment: datetime, *, alias: str = "current") -> Version | None:
         """Return the version an alias pointed at, at a time."""
+
+    def seen(self, asset: str, *, until: int) -> list[tuple[int, datetime]]:
+        """Return which versions readers saw since when, oldest first, up to one of them; compactions left out."""
 
     def alias(self, asset: str, name: str) -> Version | None:
         """Return the version an alias points at."""
@@ -309,6 +318,9 @@ class Audit(Protocol):
     def add(self, *, action: str, subject: str, run: TaskRun, detail: Mapping[str, Any]) -> None:
         """Append an entry."""
 
+    def entries(self, subject: str) -> Sequence[AuditEntry]:
+        """Return what was done to a subject, oldest first, each entry hashed again."""
+
     def verify(self) -> tuple[int, str | None]:
         """Return how many entries there are, and the first fault or ``None``."""
 
@@ -319,61 +331,11 @@ class Outbox(Protocol):
     def add(self, *, key: str, topic: str, ordering_key: str, payload: Mapping[str, Any]) -> None:
         """Queue an event; the same key twice is one."""
 
+    def positions(self, topic: str, *, prefix: str) -> dict[str, dict[str, Any]]:
+        """Return by ordering key the payload ``delivered`` last, those ``waiting``, and the ``newest`` event's state."""
+
     def deliver(self, topic: str, send: Callable[[Mapping[str, Any]], None], *, limit: int = 100) -> int:
         """Send what is due, in order per key, and return how many went out."""
-
-
-class Warehouse(Protocol):
-    """Tables of managed datasets."""
-
-    def columns(self, relation: Relation) -> tuple[Column, ...]:
-        """Return a table's columns; empty when it is not there."""
-
-    def create_table(self, relation: Relation, columns: Sequence[Column]) -> None:
-        """Create an empty table."""
-
-    def copy_rows(
-        self,
-        relation: Relation,
-        columns: Sequence[str],
-        lines: Iterator[bytes],
-        *,
-        on_bytes: Callable[[int], None],
-    ) -> int:
-        """Stream CSV (with header) into a table; returns the rows."""
-
-    def create_from_select(
-        self, relation: Relation, query: str, parameters: Mapping[str, Any] | None = None
-    ) -> None:
-        """Create a table from a query with values for ``%(name)s``."""
-
-    def bind(self, inputs: Mapping[str, tuple[Sequence[Part], Sequence[Column]]]) -> None:
-        """Make names stand for exact versions until the transaction ends."""
-
-    def fingerprint(self, relation: Relation) -> Fingerprint:
-        """Read every row once and return the content's fingerprint."""
-
-    def profile(
-        self, relation: Relation, columns: Sequence[Column], grids: dict[str, tuple[float, float]]
-    ) -> dict[str, Any]:
-        """Count, describe and histogram every column; ``grids`` gains an entry per new numeric column."""
-
-    def point_view(
-        self, view: Relation, columns: Sequence[Column], parts: Sequence[Part], *, ours: bool
-    ) -> None:
-        """Make a view show exactly these parts; ``ours`` says that an existing view may be replaced."""
-
-    def engine_connection(self) -> AbstractContextManager[Any]:
-        """Open a connection for a quality engine; it sees what is committed."""
-
-    def union(self, parts: Sequence[Part], columns: Sequence[str | Column]) -> str:
-        """SQL that reads these parts as one, cast to the given schema; a bare name keeps its newest type."""
-
-    def export_csv(self, query: str, path: Path, params: Sequence[Any] | None = None) -> int:
-        """Write a query's rows to a CSV file with header, atomically; returns the rows."""
-
-    def query(self, query: str, params: Sequence[Any] | None = None) -> list[dict[str, Any]]:
-        """Return the rows of a small query."""
 
 
 class Trainer(Protocol):

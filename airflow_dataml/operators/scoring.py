@@ -6,20 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
+from airflow_dataml.core.errors import SpecError
 from airflow_dataml.core.governance import Decision
+from airflow_dataml.core.humility import rules_from
 from airflow_dataml.operators.base import DataMLOperator, branch_of, event_facts, ref_of, register, view_of
 from airflow_dataml.operators.bench import bench
 from airflow_dataml.operators.facets import Declared
-from airflow_dataml.steps.score import score_batch
+from airflow_dataml.steps.score import ScoringOptions, score_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from airflow.sdk import Asset
     from airflow.sdk.definitions.context import Context
 
     from airflow_dataml.adapters.postgres.ledger import PostgresLedger
     from airflow_dataml.core.datasets import Version
+    from airflow_dataml.core.humility import HumilityRule
+
+_MOST_EXPLAINED = 500
 
 
 class ModelScoreOperator(DataMLOperator):
@@ -35,6 +41,11 @@ class ModelScoreOperator(DataMLOperator):
     :param partition_key: the batch; the run's own partition key unless given. Templated.
     :param branch: score what its readers see with everybody's champion, and publish the predictions there;
         ``dataml_branch`` of the run's configuration unless given. Templated.
+    :param humility: rules for predictions of the champion that it has little ground for (``core.humility``): rules,
+        mappings, or the path of a YAML file with a list of them under ``humility``. With any, the predictions have
+        the columns ``rule``, ``action`` and ``model_score``, and a report of kind ``scoring`` counts them.
+    :param explain_extremes: how many of the champion's highest scores are explained in that report, and as many of
+        the lowest; each costs one more score per feature.
     :param mlflow_conn_id: connection of MLflow; ``[dataml] mlflow_conn_id`` unless given.
     """
 
@@ -50,6 +61,8 @@ class ModelScoreOperator(DataMLOperator):
         shadows: Sequence[str] = ("challenger",),
         partition_key: str | None = None,
         branch: str | None = None,
+        humility: str | Path | Sequence[HumilityRule | Mapping[str, Any]] = (),
+        explain_extremes: int = 0,
         mlflow_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -61,6 +74,11 @@ class ModelScoreOperator(DataMLOperator):
         self.shadows = shadows
         self.partition_key = partition_key
         self.branch = branch
+        if not 0 <= explain_extremes <= _MOST_EXPLAINED:
+            msg = f"explain_extremes is {explain_extremes}: give 0 to {_MOST_EXPLAINED}."
+            raise SpecError(msg)
+        self.humility = humility
+        self.explain_extremes = explain_extremes
         self.mlflow_conn_id = mlflow_conn_id
 
     def declares(self) -> Declared:
@@ -77,6 +95,7 @@ class ModelScoreOperator(DataMLOperator):
         self.link(context, self.predictions.name)
         key = self.require_partition_key(context, self.partition_key)
         branch = branch_of(context, self.branch)
+        options = ScoringOptions(rules_from(self.humility), self.explain_extremes)
         with self.ledger() as ledger:
             register(ledger, self.model)
             register(ledger, self.predictions)
@@ -94,6 +113,7 @@ class ModelScoreOperator(DataMLOperator):
                 bench=bench(self.mlflow_conn_id),
                 shadows=tuple(self.shadows),
                 branch=branch,
+                options=options,
             )
             if not isinstance(version, Decision):
                 self._tell_predictions(ledger, version, key)

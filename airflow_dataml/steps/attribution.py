@@ -132,14 +132,9 @@ def _predictions(case: Case, spec: ExplanationSpec) -> list[dict[str, Any]]:
     chosen = extremes_of(case.scores, spec.extremes)
     if not chosen or not isinstance(case.scorer, Encoded):
         return []
-    typical = typical_values(case.scorer.encoding)
     places = [place for place, _ in chosen]
-    occluded = {
-        name: case.scorer.score(
-            {other: _without(case, other, places, typical, name) for other in case.columns}
-        )
-        for name in case.columns
-    }
+    rows = {name: [values[place] for place in places] for name, values in case.columns.items()}  # type: ignore[index]  # read as arrays
+    occluded = occluded_scores(case.scorer, rows)
     found = []
     for number, (place, end) in enumerate(chosen):
         score = float(case.scores[place])
@@ -160,10 +155,24 @@ def _predictions(case: Case, spec: ExplanationSpec) -> list[dict[str, Any]]:
     return found
 
 
-def _without(
-    case: Case, column: str, places: Sequence[int], typical: Mapping[str, Any], hidden: str
-) -> list[Any]:
-    if column == hidden:
-        return [typical.get(column)] * len(places)
-    values = case.columns[column]
-    return [values[place] for place in places]  # type: ignore[index]  # read as arrays
+def occluded_scores(scorer: Scorer, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Scores of rows with each feature in turn hidden: a value typical of the training stands in its place.
+
+    :param columns: the model's features; every value is scored once more for each of them.
+    :raises SpecError: the scorer does not know its training rows.
+    """
+    if not isinstance(scorer, Encoded):
+        msg = (
+            "this scorer does not say what its training rows looked like, so no prediction can be explained."
+        )
+        raise SpecError(msg)
+    typical = typical_values(scorer.encoding)
+    return {
+        hidden: scorer.score(
+            {
+                name: [typical.get(name)] * len(values) if name == hidden else values
+                for name, values in columns.items()
+            }
+        )
+        for hidden in columns
+    }

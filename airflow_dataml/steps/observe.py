@@ -140,7 +140,7 @@ def _prediction_shift(warehouse: Warehouse, window: Window, policy: MonitorPolic
         return ()
     found = warehouse.query(
         f"""SELECT width_bucket({SCORE}, 0, 1, %s) AS cell, count(*) AS n FROM {window.part.relation.quoted}
-            WHERE model_role = 'champion' GROUP BY 1 ORDER BY 1""",
+            WHERE model_role = 'champion' AND {SCORE} IS NOT NULL GROUP BY 1 ORDER BY 1""",
         [CELLS],
     )
     now = [[row["cell"], row["n"]] for row in found]
@@ -168,7 +168,8 @@ def _performance(
                 SELECT {number_sql(spec["target"])} AS y, p.{SCORE},
                        greatest(1e-7, least(1 - 1e-7, p.{SCORE})) AS p
                 FROM {window.part.relation.quoted} p JOIN ({labels}) f USING ({keys})
-                WHERE p.model_role = 'champion' AND f.{quote_identifier(spec["target"])} IS NOT NULL) joined) losses"""
+                WHERE p.model_role = 'champion' AND p.{SCORE} IS NOT NULL
+                  AND f.{quote_identifier(spec["target"])} IS NOT NULL) joined) losses"""
     )[0]
     if row["n"] < policy.min_rows:
         return released, None

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import hashlib
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataml.core.datasets import CURRENT, Column, next_manifest
+from airflow_dataml.core.datasets import CURRENT, next_manifest
 from airflow_dataml.core.errors import NotFoundError, QualityGateError, SpecError
+from airflow_dataml.core.explanation import Encoded
 from airflow_dataml.core.governance import Decision
+from airflow_dataml.core.humility import Humility, HumilityRule
 from airflow_dataml.core.layout import Layout
-from airflow_dataml.core.lineage import Edge, version_node
+from airflow_dataml.core.lineage import Edge, report_node, version_node
 from airflow_dataml.core.refs import AssetNaming, quote_identifier
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.stores import Change, NewPart
@@ -19,20 +21,52 @@ from airflow_dataml.steps.branches import location_on
 from airflow_dataml.steps.column_maps import scored_from
 from airflow_dataml.steps.models import open_model, tidy
 from airflow_dataml.steps.publish import place_of, switch
+from airflow_dataml.steps.scoring import (
+    CHAMPION,
+    SCORE,
+    Extremes,
+    Panel,
+    ScoringPass,
+    prediction_columns,
+    reads,
+    seen_in_training,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from airflow_dataml.core.datasets import Part, Version
-    from airflow_dataml.core.ports import Ledger, Scorer, Warehouse
+    from airflow_dataml.core.ports import Ledger, Warehouse
     from airflow_dataml.core.refs import Relation
     from airflow_dataml.core.runs import RunIdentity, TaskRun
     from airflow_dataml.core.stores import DatasetStore, Place
     from airflow_dataml.steps.evaluate import Bench
 
 log = logging.getLogger(__name__)
-_BLOCK_ROWS = 16384
+_GRID = (0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringOptions:
+    """What is done beside scoring; nothing of it unless asked for.
+
+    :param humility: rules for the champion's predictions. With any, the predictions have the columns ``rule``,
+        ``action`` and ``model_score``, the score as the model gave it.
+    :param explain_extremes: how many of the champion's highest scores are explained, and as many of the lowest.
+    """
+
+    humility: tuple[HumilityRule, ...] = ()
+    explain_extremes: int = 0
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What was asked for, where anything was."""
+        found: dict[str, Any] = {}
+        if self.humility:
+            found["humility"] = [rule.model_dump(mode="json") for rule in self.humility]
+        if self.explain_extremes:
+            found["explain_extremes"] = self.explain_extremes
+        return found
 
 
 def score_batch(
@@ -50,56 +84,101 @@ def score_batch(
     bench: Bench,
     shadows: Sequence[str] = ("challenger",),
     branch: str | None = None,
+    options: ScoringOptions | None = None,
 ) -> Version | Decision:
     """Score one batch with the champion, and with each shadow alias that is set; publish the predictions.
+
+    Rows stream from the database through the models and back, in the order they lie in, a few blocks in
+    memory at a time; everything is written in one transaction, so a task that is killed leaves nothing.
 
     :param key_columns: columns of the dataset that name a row; they are carried into the predictions.
     :param branch: score what its readers see, and publish the predictions there.
     :returns: the version of the predictions, or a decision to wait when there is no champion yet.
     :raises NotFoundError: the dataset has no such batch, or the branch is not open.
+    :raises SpecError: a key or feature is no column of it, or an option does not fit the champion.
     """
+    options = options or ScoringOptions()
     version = ledger.versions.find(dataset, branch=branch)
-    champion = ledger.versions.alias(model, "champion")
+    champion = ledger.versions.alias(model, CHAMPION)
     if champion is None:
         return Decision("wait", (f"model {model!r} has no champion yet",))
-    roles = {"champion": champion}
+    roles = {CHAMPION: champion}
     roles |= {name: found for name in shadows if (found := ledger.versions.alias(model, name))}
     parts = _parts_of(ledger, version, partition_key)
-    digest = digest_of(dataset=version.version_id, models={r: v.version_id for r, v in roles.items()})
-    run = ledger.runs.begin(identity, input_digest=digest)
+    models = {r: v.version_id for r, v in roles.items()}
+    run = ledger.runs.begin(
+        identity, input_digest=digest_of(dataset=version.version_id, models=models, **options.asked)
+    )
     fact = run.fact(predictions)
-    folder = bench.work_dir / fact.digest
     done = ledger.versions.of_fact(fact)
     if done is not None:
-        tidy(folder)
+        tidy(bench.work_dir / fact.digest)
         log.info("An earlier try published %s; kept", done.ref)
         return done
-    path = folder / "batch.csv"
-    rows = _export(warehouse, parts, roles, key_columns, path)
-    scorers = {
-        role: open_model(version=v, registry=bench.registry, scorers=bench.scorers, work_dir=bench.work_dir)
-        for role, v in roles.items()
-    }
-    types = {c.name: c for c in ledger.versions.columns(version.version_id)}
-    columns = _prediction_columns([types[k] for k in key_columns])
+    panel = Panel({role: _open(v, bench) for role, v in roles.items()}, roles)
+    job = _job(ledger, warehouse, panel, version, fact.digest, options, model, bench)
     with ledger.transaction():
-        lines = _lines(scorers, roles, key_columns, path, version, [c.name for c in columns])
-        part = _stage(
-            ledger, warehouse, run, predictions, columns, lines, partition_key, (version, *roles.values())
-        )
-        features = [f["name"] for v in roles.values() for f in v.facts["spec"]["features"]]
-        ledger.columns.keep(part.part_id, {version.version_id: scored_from(key_columns, features)})
+        part = _stage(ledger, warehouse, run, predictions, job, parts, key_columns, version)
+        ledger.columns.keep(part.part_id, {version.version_id: scored_from(key_columns, panel.features)})
         # Only now: whoever waits for the asset waits for the switch, not for the scoring.
         ledger.assets.lock(predictions)
-        if part.rows != rows * len(roles):
+        rows = sum(p.rows for p in parts)
+        if not part.rows == job.rows * len(roles) == rows * len(roles):
             msg = f"{part.rows} predictions for {rows} rows and {len(roles)} models; nothing was published."
             raise QualityGateError(msg)
         where = str(view) if branch is None else location_on(ledger, branch, str(view))
         place = place_of(ledger, predictions, where, Layout(), branch=branch)
         result = _publish(ledger, store, run, place, part, version, roles)
-    tidy(folder)
-    log.info("Scored %d rows with %s as %s", rows, ", ".join(v.ref for v in roles.values()), result.ref)
+        if options.asked:
+            _report(ledger, warehouse, run, result, part, job, key_columns)
+        ledger.runs.finish(run)
+    tidy(bench.work_dir / fact.digest)
+    log.info("Scored %d rows with %s as %s", job.rows, ", ".join(v.ref for v in roles.values()), result.ref)
     return result
+
+
+def _open(version: Version, bench: Bench) -> Any:
+    return open_model(
+        version=version, registry=bench.registry, scorers=bench.scorers, work_dir=bench.work_dir
+    )
+
+
+def _job(
+    ledger: Ledger,
+    warehouse: Warehouse,
+    panel: Panel,
+    version: Version,
+    digest: str,
+    options: ScoringOptions,
+    model: str,
+    bench: Bench,
+) -> ScoringPass:
+    humility = extremes = None
+    scorer = panel.scorers[CHAMPION]
+    if options.humility:
+        before = ledger.versions.alias(model, "previous")
+        asked = any(rule.action == "abstain" for rule in options.humility)
+        usable = asked and before is not None and before.version_id != panel.versions[CHAMPION].version_id
+        previous = (
+            _open(before, bench).score if usable and before is not None and reads(panel, before) else None
+        )
+        asked_of = before.ref if previous is not None and before is not None else None
+        humility = Humility(
+            options.humility, seen_in_training(ledger, panel), previous=previous, asked_of=asked_of
+        )
+    if options.explain_extremes:
+        if not isinstance(scorer, Encoded):
+            msg = "the champion's scorer does not say what its training rows looked like, so no prediction can be explained: give explain_extremes=0."
+            raise SpecError(msg)
+        extremes = Extremes(options.explain_extremes)
+    return ScoringPass(
+        panel,
+        features_version=version.number,
+        seed=hashlib.sha256(digest.encode()).digest()[:8],
+        tally=warehouse.tally(SCORE, _GRID),
+        humility=humility,
+        extremes=extremes,
+    )
 
 
 def _parts_of(ledger: Ledger, version: Version, partition_key: str) -> list[Part]:
@@ -112,81 +191,82 @@ def _parts_of(ledger: Ledger, version: Version, partition_key: str) -> list[Part
     return parts
 
 
-def _export(
-    warehouse: Warehouse, parts: list[Part], roles: dict[str, Version], key_columns: Sequence[str], path: Path
-) -> int:
-    features = [f["name"] for v in roles.values() for f in v.facts["spec"]["features"]]
-    names = tuple(dict.fromkeys((*key_columns, *features)))
-    available = [c.name for c in parts[0].columns]
-    for name in names:
-        if name not in available:
-            what = "column of the batch to score"
-            raise SpecError(str(NotFoundError.from_available(what, name, available)))
-    order = ", ".join(quote_identifier(c) for c in key_columns)
-    return warehouse.export_csv(f"SELECT * FROM ({warehouse.union(parts, names)}) t ORDER BY {order}", path)
-
-
-def _prediction_columns(keys: Sequence[Column]) -> list[Column]:
-    return [
-        *keys,
-        Column("model_role", "text"),
-        Column("model_version", "integer"),
-        Column("features_version", "integer"),
-        Column("score", "double precision"),
-    ]
-
-
-def _lines(
-    scorers: dict[str, Scorer],
-    roles: dict[str, Version],
-    key_columns: Sequence[str],
-    path: Path,
-    version: Version,
-    header: Sequence[str],
-) -> Iterator[bytes]:
-    yield (",".join(header) + "\n").encode()
-    for role, scorer in scorers.items():
-        number = roles[role].number
-        for columns, scores in scorer.score_csv(path, block_rows=_BLOCK_ROWS):
-            buffer = io.StringIO()
-            writer = csv.writer(buffer, lineterminator="\n")
-            keys = [_texts(columns[k]) for k in key_columns]
-            for *key, score in zip(*keys, scores.tolist(), strict=True):
-                writer.writerow([*key, role, number, version.number, repr(score)])
-            yield buffer.getvalue().encode()
-
-
-def _texts(column: Any) -> list[Any]:
-    values = column.to_objects() if hasattr(column, "to_objects") else column
-    return [_integral(value) for value in values.tolist()]
-
-
-def _integral(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 def _stage(
     ledger: Ledger,
     warehouse: Warehouse,
     run: TaskRun,
     predictions: str,
-    columns: list[Column],
-    lines: Iterator[bytes],
-    partition_key: str,
-    inputs: Sequence[Version],
+    job: ScoringPass,
+    parts: list[Part],
+    key_columns: Sequence[str],
+    version: Version,
 ) -> Part:
+    panel = job.panel
+    types = {c.name: c for c in ledger.versions.columns(version.version_id)}
+    wanted = []
+    for name in dict.fromkeys((*key_columns, *panel.features)):
+        if name not in types:
+            what = "column of the batch to score"
+            raise SpecError(str(NotFoundError.from_available(what, name, types)))
+        wanted.append(types[name])
+    columns = prediction_columns([types[k] for k in key_columns], humble=job.humility is not None)
     fact = run.fact(predictions)
     relation = AssetNaming().part(fact)
     warehouse.create_table(relation, columns)
-    warehouse.copy_rows(relation, [c.name for c in columns], lines, on_bytes=lambda _: None)
+    with warehouse.scan(parts, wanted, panel.plan(key_columns)) as scanned:
+        warehouse.copy_keyed(relation, columns, job.blocks(scanned))
     made = NewPart(
         locator=str(relation),
         columns=tuple(columns),
         fingerprint=warehouse.fingerprint(relation),
-        profile=warehouse.profile(relation, columns[-1:], {"score": (0.0, 1.0)}),
-        partition_key=partition_key,
+        profile={"rows": job.rows * len(panel.scorers), "columns": {SCORE.name: job.tally.profile()}},
+        partition_key=parts[0].partition_key,
     )
-    return ledger.versions.add_part(run=run, fact=fact, part=made, inputs=[v.version_id for v in inputs])
+    inputs = [version.version_id, *(v.version_id for v in panel.versions.values())]
+    return ledger.versions.add_part(run=run, fact=fact, part=made, inputs=inputs)
+
+
+def _report(
+    ledger: Ledger,
+    warehouse: Warehouse,
+    run: TaskRun,
+    result: Version,
+    part: Part,
+    job: ScoringPass,
+    key_columns: Sequence[str],
+) -> None:
+    panel = job.panel
+    humbled = job.humility.summary() if job.humility else []
+    explained = job.extremes.explained(panel.scorers[CHAMPION]) if job.extremes else []
+    if explained:
+        keys = ", ".join(f"{quote_identifier(name)}::text AS k{i}" for i, name in enumerate(key_columns))
+        found = warehouse.query(
+            f"SELECT prediction_id::text AS id, {keys} FROM {part.relation.quoted} WHERE prediction_id = ANY(%s::uuid[])",
+            [[one["prediction_id"] for one in explained]],
+        )
+        named = {row["id"]: {name: row[f"k{i}"] for i, name in enumerate(key_columns)} for row in found}
+        explained = [one | {"key": named[one["prediction_id"]]} for one in explained]
+    told = [f"{one['rule']} on {one['rows']} ({one['condition']})" for one in humbled if one["rows"]]
+    body = {
+        "model": panel.versions[CHAMPION].ref,
+        "predictions": result.ref,
+        "rows": job.rows,
+        "humility": humbled,
+        "previous": job.humility.asked_of if job.humility else None,
+        "predictions_explained": explained,
+        "summary": "; ".join(told) or "no rule was applied to any row",
+    }
+    report = ledger.reports.add(
+        run=run,
+        fact=run.fact(result.asset),
+        kind="scoring",
+        verdict="warn" if told else "pass",
+        body=body,
+        version_id=result.version_id,
+    )
+    ledger.lineage.add(
+        [Edge(version_node(result.version_id), report_node(report.report_id), "evaluated_on")], run=run
+    )
 
 
 def _publish(
@@ -217,5 +297,4 @@ def _publish(
     )
     node = version_node(result.version_id)
     ledger.lineage.add((Edge(version_node(v.version_id), node, "scored_by") for v in roles.values()), run=run)
-    ledger.runs.finish(run)
     return result

@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.adapters.postgres.fingerprints import fingerprint_relation
 from airflow_dataml.adapters.postgres.profiles import profile_relation
+from airflow_dataml.adapters.postgres.scanning import copy_keyed, scan
+from airflow_dataml.adapters.postgres.tallies import Tally
 from airflow_dataml.adapters.postgres.views import columns_of, point_view, union_sql
 from airflow_dataml.core.errors import SpecError
 from airflow_dataml.core.refs import check_identifier, quote_identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from airflow_dataml.adapters.postgres.connection import Connection
     from airflow_dataml.core.datasets import Column, Fingerprint, Part
     from airflow_dataml.core.refs import Relation
+    from airflow_dataml.core.scans import KeyedBlock, ScanBlock, ScanPlan
 
 _TYPE = re.compile(r"[a-z][a-z0-9_ ]*(\(\d+(, ?\d+)?\))?[a-z ]*(\[\])?", re.IGNORECASE)
 
@@ -142,6 +146,20 @@ class PostgresWarehouse:
                     for row in batch:
                         copy.write_row(row)
             return cursor.rowcount
+
+    def scan(
+        self, parts: Sequence[Part], columns: Sequence[Column], plan: ScanPlan
+    ) -> AbstractContextManager[Iterator[ScanBlock]]:
+        """Read parts as blocks of numbers, coded texts and raw keys; see ``scanning``."""
+        return scan(self._db, union_sql(parts, columns), parts, columns, plan)
+
+    def copy_keyed(self, relation: Relation, columns: Sequence[Column], blocks: Iterable[KeyedBlock]) -> int:
+        """Write scanned keys with further values of each row; see ``scanning``."""
+        return copy_keyed(self._db, relation, columns, blocks)
+
+    def tally(self, column: Column, grid: tuple[float, float]) -> Tally:
+        """Profile a column of doubles while it is written; see ``tallies``."""
+        return Tally(column, grid)
 
     def export_csv(self, query: str, path: Path, params: Sequence[Any] | None = None) -> int:
         """Write a query's rows to a CSV file with header; the file appears whole or not at all."""

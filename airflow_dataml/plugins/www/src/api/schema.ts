@@ -44,6 +44,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/models/{model}/predictions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Post Predictions
+         * @description Take a batch of predictions of one model: 201 when all are stored or were known, 422 when one is not understood.
+         */
+        post: operations["post_predictions_api_v1_models__model__predictions_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/assets": {
         parameters: {
             query?: never;
@@ -2194,6 +2214,22 @@ export interface components {
             version: number;
         };
         /**
+         * LoggedPredictions
+         * @description What became of a batch of predictions made elsewhere.
+         *
+         *     :param version: the version that brought them; the current one where all were known.
+         */
+        LoggedPredictions: {
+            /** Dataset */
+            dataset: string;
+            /** Known */
+            known: number;
+            /** Stored */
+            stored: number;
+            /** Version */
+            version: string | null;
+        };
+        /**
          * Manifest
          * @description What the parts of two versions tell of their rows.
          */
@@ -3241,6 +3277,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": unknown;
+                };
+            };
+        };
+    };
+    post_predictions_api_v1_models__model__predictions_post: {
+        parameters: {
+            query?: {
+                dataset?: string | null;
+            };
+            header?: never;
+            path: {
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoggedPredictions"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
         };

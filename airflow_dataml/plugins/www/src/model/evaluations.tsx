@@ -45,7 +45,11 @@ function Differences({ name, rows, chosen }: { name: string; rows: EvaluationRow
   const margins = [...new Set(rows.map((row) => row.margin).filter((value): value is number => Boolean(value)))];
   const marks = [
     { at: 0, label: "no difference" },
-    ...margins.map((margin) => ({ at: -margin, label: `better by the margin of ${margin}`, dashed: true })),
+    ...margins.map((margin) => ({
+      at: -margin,
+      label: margin > 0 ? `better by the margin of ${margin}` : `worse by the ${-margin} that is borne`,
+      dashed: true,
+    })),
   ];
   return (
     <Box overflowX="auto" tabIndex={0} role="region" aria-label="Differences with their intervals">
@@ -105,7 +109,7 @@ function Whole({ name, row }: { name: string; row: EvaluationRow }) {
             ["Champion then", row.champion ? <NodeName key="o" label={row.champion} /> : "there was none"],
             ["Paired difference", interval(row.difference)],
             ["Confidence", row.difference?.level ? `${number(row.difference.level * 100)} %` : null],
-            ["Must be better by", row.margin === null ? null : number(row.margin)],
+            [(row.margin ?? 0) < 0 ? "May be worse by" : "Must be better by", row.margin === null ? null : number(Math.abs(row.margin))],
             ["Rows held out", row.rows],
             ["Rows at least", row.min_rows],
             ["Of", row.dataset && <NodeName key="d" label={row.dataset} />],

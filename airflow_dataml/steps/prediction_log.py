@@ -1,0 +1,117 @@
+"""Log predictions that were made elsewhere, each once, as versions of a dataset."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from airflow_dataml.core.errors import SpecError
+from airflow_dataml.core.layout import Layout
+from airflow_dataml.core.lineage import Edge, version_node
+from airflow_dataml.core.prediction_log import LOG_COLUMNS, Logged, read_predictions
+from airflow_dataml.core.refs import AssetNaming, Relation
+from airflow_dataml.core.runs import digest_of
+from airflow_dataml.core.stores import Rows
+from airflow_dataml.steps.ingest import Target, stage_source
+from airflow_dataml.steps.publish import place_of, publish_part
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_dataml.core.datasets import Version
+    from airflow_dataml.core.ports import Ledger, Warehouse
+    from airflow_dataml.core.prediction_log import LoggedPrediction
+    from airflow_dataml.core.runs import RunIdentity
+    from airflow_dataml.core.stores import DatasetStore
+
+log = logging.getLogger(__name__)
+_LAYOUT = Layout(keys=("prediction_id",))
+
+
+def log_predictions(
+    *,
+    ledger: Ledger,
+    warehouse: Warehouse,
+    store: DatasetStore,
+    identity: RunIdentity,
+    model: str,
+    given: Any,
+    dataset: str | None = None,
+    location: str | None = None,
+) -> Logged:
+    """Append a batch to the dataset of a model's predictions made elsewhere; ids that are known are left as they are.
+
+    All of the batch is validated before anything is written, and it is taken whole or not at all. Two
+    batches at once wait for each other.
+
+    :param identity: of this call alone; what makes a repeated call harmless are the ids.
+    :param given: a list of predictions as JSON (``core.prediction_log.LoggedPrediction``).
+    :param dataset: where they go, ``<model>_online`` unless given; made where it is not there.
+    :param location: the view readers name, ``public.<dataset>`` unless given.
+    :raises SpecError: a prediction is not understood, or the dataset is of another kind.
+    :raises NotFoundError: there is no such model, or no such version of it.
+    """
+    batch = read_predictions(given)
+    versions = _versions(ledger, model, batch)
+    name = dataset or f"{model}_online"
+    where = str(Relation.parse(location or f"public.{name}"))
+    ledger.assets.register(name=name, kind="prediction", uri=AssetNaming().uri("prediction", name))
+    with ledger.transaction():
+        ledger.assets.lock(name)
+        head = ledger.versions.head(name)
+        fresh = _unknown(ledger, warehouse, head, batch)
+        if not fresh:
+            return Logged(name, head.ref if head else None, 0, len(batch))
+        rows = tuple(one.row() for one in fresh)
+        staged = stage_source(
+            ledger=ledger,
+            store=store,
+            identity=identity,
+            target=Target(name, "append", layout=_LAYOUT, location=where),
+            source=Rows(LOG_COLUMNS, [rows]),
+            digest=digest_of(predictions=[one.model_dump(mode="json") for one in fresh]),
+            origin="predictions made elsewhere",
+        )
+        version = publish_part(
+            ledger=ledger,
+            store=store,
+            identity=identity,
+            staged=staged,
+            place=place_of(ledger, name, where, _LAYOUT),
+            require_check=False,
+        )
+        run = ledger.runs.begin(identity, input_digest=digest_of(part=staged.part_id))
+        node = version_node(version.version_id)
+        used = {versions[one.model_version].version_id for one in fresh}
+        ledger.lineage.add((Edge(version_node(one), node, "scored_by") for one in sorted(used)), run=run)
+        ledger.runs.finish(run)
+    log.info("Logged %d predictions of %s as %s", len(fresh), model, version.ref)
+    return Logged(name, version.ref, len(fresh), len(batch) - len(fresh))
+
+
+def _versions(ledger: Ledger, model: str, batch: Sequence[LoggedPrediction]) -> dict[int, Version]:
+    """The versions that predicted; every one of them is a model's."""
+    found = {n: ledger.versions.find(f"{model}@{n}") for n in sorted({one.model_version for one in batch})}
+    kinds = {version.kind for version in found.values()} - {"model"}
+    if kinds:
+        msg = f"{model!r} is a {kinds.pop()}, and predictions are made by a model."
+        raise SpecError(msg)
+    return found
+
+
+def _unknown(
+    ledger: Ledger, warehouse: Warehouse, head: Version | None, batch: Sequence[LoggedPrediction]
+) -> list[LoggedPrediction]:
+    if head is None:
+        return list(batch)
+    columns = ledger.versions.columns(head.version_id)
+    if [c.name for c in columns] != [c.name for c in LOG_COLUMNS]:
+        msg = f"{head.ref} has columns of its own and takes no predictions made elsewhere: name another dataset."
+        raise SpecError(msg)
+    parts = ledger.versions.manifest(head.version_id, profiles=False)
+    rows = warehouse.query(
+        f"SELECT prediction_id FROM ({warehouse.union(parts, ('prediction_id',))}) t WHERE prediction_id = ANY(%s)",
+        [[one.prediction_id for one in batch]],
+    )
+    known = {row["prediction_id"] for row in rows}
+    return [one for one in batch if one.prediction_id not in known]
