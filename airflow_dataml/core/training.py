@@ -15,11 +15,14 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
+from airflow_dataml.core.engines import Accelerator, Engine, check_processes, check_strategy
 from airflow_dataml.core.errors import TrainingSpecError
 from airflow_dataml.core.features import Feature
 from airflow_dataml.core.refs import check_name
@@ -33,6 +36,8 @@ __all__ = ["DEFAULT_MODULE", "Feature", "Progress", "Task", "TrainingJob", "Trai
 
 DEFAULT_MODULE = "airflow_dataml.adapters.lightning.tabular:TabularModule"
 Task = Literal["binary", "regression"]
+# Came after specs were first recorded: at its default it is left out, so that older digests stay what they are.
+_LATER = ("engine", "processes", "accelerator", "strategy")
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
 
 
@@ -53,9 +58,15 @@ class TrainingSpec(BaseModel):
     :param patience: epochs without a better validation loss after which training stops; ``None``
         always runs ``max_epochs``. Either way the weights of the best epoch are the ones kept.
     :param validation_fraction: share of rows, the last of the time-ordered data, kept to validate on.
-    :param threads: CPU threads of one training; another number gives slightly other weights.
+    :param threads: CPU threads of one process; another number gives slightly other weights.
     :param max_seconds: budget of one try, looked at after each epoch: training ends early with the
         best weights so far. How many epochs fit then depends on the machine.
+    :param engine: ``local``, a process beside the task; ``torchrun``, several of them; ``ray``, a job of a Ray
+        cluster; ``kubernetes``, a manifest to apply. The last two reach the work folder under the same path.
+    :param processes: processes of one training, on one machine. They deal each batch out among them, so that
+        ``batch_size`` stays the rows of a step.
+    :param accelerator: ``auto`` takes GPUs where enough are found, one per process, else the CPU.
+    :param strategy: ``auto``; Lightning's own launchers are refused, with the reason.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,6 +85,10 @@ class TrainingSpec(BaseModel):
     validation_fraction: float = Field(default=0.1, gt=0, le=0.5)
     threads: int = Field(default=1, ge=1, le=256)
     max_seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    engine: Engine = "local"
+    processes: int = Field(default=1, ge=1, le=256)
+    accelerator: Accelerator = "auto"
+    strategy: Literal["auto"] = "auto"
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:
@@ -123,6 +138,22 @@ class TrainingSpec(BaseModel):
             msg = "write the import path of a class as package.module:Class"
             raise ValueError(msg)
         return value
+
+    @field_validator("strategy", mode="before")
+    @classmethod
+    def _known_strategy(cls, value: object) -> object:
+        return check_strategy(value)
+
+    @model_validator(mode="after")
+    def _engine_can(self) -> Self:
+        check_processes(engine=self.engine, processes=self.processes, batch_size=self.batch_size)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_later_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        written: dict[str, Any] = handler(self)
+        return {k: v for k, v in written.items() if k not in _LATER or v != fields[k].default}
 
     @model_validator(mode="after")
     def _columns_are_distinct(self) -> Self:
@@ -192,6 +223,7 @@ class TrainingResult:
     :param seconds: wall clock of the try that finished.
     :param resumed: whether that try began from a checkpoint of an earlier one.
     :param weights_digest: SHA-256 over names, shapes and bytes of the kept weights.
+    :param device: what it ran on, as Lightning names it: ``cpu`` or ``cuda``.
     """
 
     artifact_dir: str
@@ -202,6 +234,7 @@ class TrainingResult:
     seconds: float
     resumed: bool
     weights_digest: str
+    device: str = "cpu"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -36,12 +36,20 @@ _LINE_EVERY_S = 2.0
 
 
 def plan_training(
-    *, ledger: Ledger, warehouse: Warehouse, model: str, dataset: str, target: str, window: DataWindow
+    *,
+    ledger: Ledger,
+    warehouse: Warehouse,
+    model: str,
+    dataset: str,
+    target: str,
+    window: DataWindow,
+    because: str | None = None,
 ) -> TrainingPlan | Decision:
     """Pin what a training would use, or decide to wait and say why.
 
     A first model is trained once there are enough batches; a later one only when it was asked for.
 
+    :param because: why it is asked for now, where no report asks.
     :raises NotFoundError: the dataset has no version.
     :raises TrainingSpecError: the time or key columns are not in it.
     """
@@ -52,9 +60,9 @@ def plan_training(
     keys = sorted({str(p.partition_key) for p in parts})[-window.batches :]
     if champion is None and len(keys) < window.min_batches:
         return Decision("wait", (f"{len(keys)} of {window.min_batches} batches have arrived",))
-    if champion is not None and request is None:
+    if champion is not None and request is None and not because:
         return Decision("wait", (f"{champion.ref} is champion and nothing asks for another model",))
-    _require(version, ledger, (window.time_column, *window.key_columns, target))
+    require_columns(version, ledger, (window.time_column, *window.key_columns, target))
     newest = [p for p in parts if p.partition_key == keys[-1]]
     return TrainingPlan(
         model=model,
@@ -67,7 +75,7 @@ def plan_training(
         cut=_cut(warehouse, newest, window, target),
         champion=champion.version_id if champion else None,
         reason_report=request.report_id if request else None,
-        reasons=tuple(request.body["reasons"]) if request else ("there is no model yet",),
+        reasons=tuple(request.body["reasons"]) if request else (because or "there is no model yet",),
     )
 
 
@@ -139,7 +147,7 @@ def train_model(
     :raises RegistryError: the tracking store does not answer; nothing was started.
     :raises TrainingCrashedError: the training process died; a retry resumes from its last checkpoint.
     """
-    _require(ledger.versions.by_id(plan.version_id), ledger, spec.required_columns)
+    require_columns(ledger.versions.by_id(plan.version_id), ledger, spec.required_columns)
     workshop.trainer.check(spec)
     workshop.registry.check()
     digest = digest_of(plan=plan.to_dict(), spec=spec.model_dump(mode="json"))
@@ -293,12 +301,20 @@ def _short(value: float | None) -> str:
 
 def _parameters(spec: TrainingSpec) -> dict[str, str | int | float | bool]:
     shown = spec.model_dump(
-        mode="json", include={"module", "task", "seed", "max_epochs", "batch_size", "learning_rate"}
+        mode="json",
+        include={
+            *("module", "task", "seed", "max_epochs", "batch_size", "learning_rate"),
+            *("engine", "processes", "accelerator"),
+        },
     )
     return shown | {"features": ",".join(f.name for f in spec.features), "target": spec.target}
 
 
-def _require(version: Version, ledger: Ledger, columns: tuple[str, ...]) -> None:
+def require_columns(version: Version, ledger: Ledger, columns: tuple[str, ...]) -> None:
+    """Refuse columns that a dataset version does not have.
+
+    :raises TrainingSpecError: one is not there.
+    """
     available = [c.name for c in ledger.versions.columns(version.version_id)]
     for name in columns:
         if name not in available:

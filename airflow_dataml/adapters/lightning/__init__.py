@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from airflow_dataml.adapters.lightning.trainer import LightningTrainer
+from airflow_dataml.adapters.lightning.trials import LightningTrials
 
-__all__ = ["LightningTrainer"]
+__all__ = ["LightningTrainer", "LightningTrials"]

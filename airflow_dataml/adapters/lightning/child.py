@@ -1,6 +1,7 @@
 """The training process: reads a job, trains, exports, and tells its parent in lines of JSON.
 
-Run as ``python -P -m airflow_dataml.adapters.lightning.child job.json`` by :class:`LightningTrainer` only.
+Run as ``python -P -m airflow_dataml.adapters.lightning.child job.json`` by :class:`LightningTrainer` only, or as
+one of several by ``launch``; then the first alone writes and reports, and any may refuse.
 Standard output carries ``{"progress": ..}`` and ``{"refused": ..}``; whatever else is printed goes to
 standard error. The result is ``result.json`` in the job's folder, renamed into place as the very last act.
 """
@@ -20,11 +21,12 @@ import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
 from airflow_dataml.adapters.lightning import data as training_data
 from airflow_dataml.adapters.lightning import export, measures, modules
 from airflow_dataml.adapters.lightning.fit import fit
+from airflow_dataml.adapters.lightning.ranks import Ranks
 from airflow_dataml.core.errors import SpecError, TrainingSpecError
 from airflow_dataml.core.training import DEFAULT_MODULE, TrainingResult, TrainingSpec
 
@@ -46,7 +48,7 @@ class Channel:
     stream: TextIO
 
     @classmethod
-    def claim(cls) -> Channel:
+    def claim(cls) -> Self:
         """Take standard output for ourselves and send what anybody prints to standard error."""
         stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)
@@ -76,7 +78,8 @@ def die_with(parent: int) -> None:
 def main(job_file: Path) -> int:
     """Run one job; the exit status is 0, ``REFUSED``, or that of a crash."""
     job = json.loads(job_file.read_text(encoding="utf-8"))
-    die_with(job["parent"])
+    ranks = Ranks.here()
+    die_with(ranks.launcher or job["parent"])
     faulthandler.enable()
     channel = Channel.claim()
     _be_quiet()
@@ -87,19 +90,22 @@ def main(job_file: Path) -> int:
             work_dir=Path(job["work_dir"]),
             checkpoints=Path(job["checkpoints"]),
             channel=channel,
+            ranks=ranks,
         )
     except SpecError as err:
         channel.refused(str(err))
         return REFUSED
+    if result is None:
+        return 0
     _finish(Path(job["work_dir"]), job["fingerprint"], result)
     shutil.rmtree(Path(job["checkpoints"]).parent, ignore_errors=True)
     return 0
 
 
 def train(
-    spec: TrainingSpec, *, data: Path, work_dir: Path, checkpoints: Path, channel: Channel
-) -> TrainingResult:
-    """Load, fit, measure and export."""
+    spec: TrainingSpec, *, data: Path, work_dir: Path, checkpoints: Path, channel: Channel, ranks: Ranks
+) -> TrainingResult | None:
+    """Load, fit, measure and export; of several processes all but the first are done after fitting."""
     import torch
 
     started = time.monotonic()
@@ -109,8 +115,14 @@ def train(
     rows = training_data.load(data, spec)
     module = modules.build(module_class, spec, rows.encoding)
     folder = work_dir / "model"
-    _try_out(module, rows, spec, folder)
-    fitted = fit(module, rows, spec, folder=checkpoints, on_progress=channel.progress)
+    refuse_idle(rows, spec)
+    if ranks.first:
+        _try_out(module, rows, spec, folder)
+    on_progress = channel.progress if ranks.first else _keep_quiet
+    fitted = fit(module, rows, spec, folder=checkpoints, on_progress=on_progress, ranks=ranks)
+    ranks.leave()
+    if not ranks.first:
+        return None
     # A fresh module: the trained one still hangs on its trainer, and it holds the last epoch's weights.
     kept = modules.build(module_class, spec, rows.encoding)
     kept.load_state_dict(fitted.weights)
@@ -132,7 +144,19 @@ def train(
         seconds=time.monotonic() - started,
         resumed=fitted.resumed,
         weights_digest=digest,
+        device=fitted.device,
     )
+
+
+def _keep_quiet(_: Progress) -> None:
+    """The first process speaks for all."""
+
+
+def refuse_idle(rows: TrainingData, spec: TrainingSpec) -> None:
+    """Refuse more processes than there is work for: each needs two rows, as normalisation does."""
+    if rows.train_rows < 2 * spec.processes:
+        msg = f"{rows.train_rows} training rows cannot be dealt to {spec.processes} processes; at least two rows each are needed."
+        raise TrainingSpecError(msg)
 
 
 def _scoring(module: LightningModule, rows: TrainingData, spec: TrainingSpec) -> Module:

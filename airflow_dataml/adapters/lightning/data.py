@@ -166,19 +166,29 @@ class SlicingLoader:
 
     :param epoch: tells the running epoch. The order depends on seed and epoch alone, so a resumed
         training sees the batches an undisturbed one would. ``None`` keeps the order of the rows.
+    :param rank: of ``size`` processes, which all walk the same batches and take every ``size``-th row of each.
     """
 
     def __init__(
-        self, tensors: Tensors, *, batch_size: int, seed: int = 0, epoch: Callable[[], int] | None = None
+        self,
+        tensors: Tensors,
+        *,
+        batch_size: int,
+        seed: int = 0,
+        epoch: Callable[[], int] | None = None,
+        rank: int = 0,
+        size: int = 1,
     ) -> None:
         self._tensors = tensors
         self._batch_size = batch_size
         self._seed = seed
         self._epoch = epoch
-        rows = len(tensors[2])
+        self._rank, self._size = rank, size
+        # Processes wait for each other in every step, so each gets as many rows; those over are left out.
+        rows = len(tensors[2]) - len(tensors[2]) % size
         # Normalisation layers cannot train on one row; which row is left out changes every epoch.
-        lonely = epoch is not None and rows > batch_size and rows % batch_size == 1
-        self._rows = rows - 1 if lonely else rows
+        lonely = epoch is not None and rows > batch_size and rows % batch_size == size
+        self._rows = rows - size if lonely else rows
 
     def __len__(self) -> int:
         return math.ceil(self._rows / self._batch_size)
@@ -187,7 +197,11 @@ class SlicingLoader:
         order = None if self._epoch is None else self._order(self._epoch())
         for start in range(0, self._rows, self._batch_size):
             rows = slice(start, min(start + self._batch_size, self._rows))
-            yield _slice(self._tensors, rows) if order is None else self._gather(order[rows])
+            yield (
+                _slice(self._tensors, rows)
+                if order is None
+                else self._gather(order[rows][self._rank :: self._size])
+            )
 
     def _order(self, epoch: int) -> Tensor:
         import torch

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.adapters.lightning.data import EPOCHS_PER_SEED, SlicingLoader
+from airflow_dataml.adapters.lightning.ranks import Ranks, trainer_arguments
 from airflow_dataml.core.errors import TrainingSpecError
 from airflow_dataml.core.training import Progress
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 VALIDATION_LOSS = "validation_loss"
 VALIDATION_BATCH = 8192
 SECONDS_BETWEEN_REPORTS = 1.0
+_SEEDS_PER_RANK = 7919
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Fitted:
 
     :param train_loss: of the last epoch; ``None`` if a resumed run had no epoch left to train, or
         the module reports none.
+    :param device: what it ran on, as torch names it.
     """
 
     weights: dict[str, Tensor]
@@ -44,6 +47,7 @@ class Fitted:
     epochs: int
     steps: int
     resumed: bool
+    device: str
 
     def metrics(self) -> dict[str, float]:
         """What the loop knows beside the measured metrics."""
@@ -55,9 +59,15 @@ class Watch:
     """What is done around Lightning's loop: seeding, reporting, and stopping what cannot end well."""
 
     def __init__(
-        self, spec: TrainingSpec, *, stopper: EarlyStopping | None, on_progress: Callable[[Progress], None]
+        self,
+        spec: TrainingSpec,
+        *,
+        stopper: EarlyStopping | None,
+        on_progress: Callable[[Progress], None],
+        ranks: Ranks,
     ) -> None:
         self._spec = spec
+        self._ranks = ranks
         self._stopper = stopper
         self._on_progress = on_progress
         self._started = self._reported = time.monotonic()
@@ -77,7 +87,9 @@ class Watch:
         from pytorch_lightning import seed_everything
 
         del module
-        seed_everything((self._spec.seed * EPOCHS_PER_SEED + trainer.current_epoch) % 2**32, verbose=False)
+        # Another dropout in every process; that of the first is that of a training of one process.
+        seed = (self._spec.seed + self._ranks.rank * _SEEDS_PER_RANK) * EPOCHS_PER_SEED
+        seed_everything((seed + trainer.current_epoch) % 2**32, verbose=False)
         self._loss_sum, self._loss_count = 0.0, 0
 
     def batch_end(
@@ -89,7 +101,7 @@ class Watch:
             self._loss_sum = self._loss_sum + outputs["loss"]
             self._loss_count += 1
         self._steps += 1
-        self._rows += len(batch[2])
+        self._rows += len(batch[2]) * self._ranks.size
         if time.monotonic() - self._reported >= SECONDS_BETWEEN_REPORTS:
             self._report(trainer, batches_done=batch_index + 1)
 
@@ -108,12 +120,20 @@ class Watch:
         """Report the epoch and end the training when its budget is used up."""
         del module
         if self._loss_count:
-            self.train_loss = float(self._loss_sum) / self._loss_count
+            self.train_loss = self._mean_loss(trainer)
             self._refuse_divergence(trainer, "training loss", self.train_loss)
         self._report(trainer, batches_done=int(trainer.num_training_batches))
         budget = self._spec.max_seconds
-        if budget is not None and time.monotonic() - self._started >= budget:
-            trainer.should_stop = True
+        if budget is not None:
+            over = time.monotonic() - self._started >= budget
+            # Clocks differ, and processes that disagree would wait for each other for good.
+            trainer.should_stop |= trainer.strategy.reduce_boolean_decision(over, all=False)
+
+    def _mean_loss(self, trainer: Trainer) -> float:
+        import torch
+
+        own = torch.as_tensor(self._loss_sum, dtype=torch.float32, device=trainer.strategy.root_device)
+        return float(trainer.strategy.reduce(own, reduce_op="mean")) / self._loss_count
 
     def _refuse_divergence(self, trainer: Trainer, what: str, loss: float) -> None:
         if not math.isfinite(loss):
@@ -149,24 +169,26 @@ def fit(
     *,
     folder: Path,
     on_progress: Callable[[Progress], None],
+    ranks: Ranks | None = None,
 ) -> Fitted:
     """Train a module from the last checkpoint in ``folder``, or from its fresh weights.
 
     :param folder: checkpoints of exactly this spec, data and module; about six times the weights.
+    :param ranks: all of them run this at the same time, and get the same weights; one process unless given.
     """
     import torch
     from pytorch_lightning import Trainer
     from pytorch_lightning.callbacks import EarlyStopping
 
+    ranks = ranks or Ranks()
     stopper = None
     if spec.patience is not None:
         # Watch refuses what is not finite with a reason; the stopper would end in silence.
         stopper = EarlyStopping(VALIDATION_LOSS, patience=spec.patience, check_finite=False)
     best, last = _checkpoints(folder)
-    watch = Watch(spec, stopper=stopper, on_progress=on_progress)
+    watch = Watch(spec, stopper=stopper, on_progress=on_progress, ranks=ranks)
     trainer = Trainer(
-        accelerator="cpu",
-        devices=1,
+        **trainer_arguments(spec, ranks),
         max_epochs=spec.max_epochs,
         callbacks=[_hooks(watch), *([stopper] if stopper is not None else []), best, last],
         plugins=[_checkpoint_io()],
@@ -182,13 +204,19 @@ def fit(
     trainer.fit(
         module,
         SlicingLoader(
-            data.training, batch_size=spec.batch_size, seed=spec.seed, epoch=lambda: trainer.current_epoch
+            data.training,
+            batch_size=spec.batch_size,
+            seed=spec.seed,
+            epoch=lambda: trainer.current_epoch,
+            rank=ranks.rank,
+            size=ranks.size,
         ),
+        # Whole in every process: a module that logs its own loss needs to know of no other.
         SlicingLoader(data.validation, batch_size=max(spec.batch_size, VALIDATION_BATCH)),
         ckpt_path=str(checkpoint) if resumed else None,
         weights_only=True,
     )
-    kept = torch.load(folder / "best.ckpt", weights_only=True)
+    kept = torch.load(folder / "best.ckpt", weights_only=True, map_location="cpu")
     return Fitted(
         weights=kept["state_dict"],
         best_epoch=int(kept["epoch"]) + 1,
@@ -197,6 +225,7 @@ def fit(
         epochs=trainer.current_epoch,
         steps=trainer.global_step,
         resumed=resumed,
+        device=str(trainer.strategy.root_device.type),
     )
 
 

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections import deque
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from airflow_dataml.core.training import TrainingSpec
 
 CHILD = "airflow_dataml.adapters.lightning.child"
+LAUNCH = "airflow_dataml.adapters.lightning.launch"
 NEEDED = ("torch", "pytorch_lightning", "onnx", "onnxscript", "onnxruntime", "pyarrow", "numpy")
 ARTIFACTS = ("model.onnx", "model.pt2", "metadata.json")
 TAIL_LINES = 30
@@ -35,6 +37,13 @@ _KEPT_VARIABLES = (
     *("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH"),
     *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"),
     *("MPLCONFIGDIR", "TORCH_HOME", "TORCHINDUCTOR_CACHE_DIR"),
+    *(
+        "CUDA_VISIBLE_DEVICES",
+        "CUDA_HOME",
+        "NVIDIA_VISIBLE_DEVICES",
+        "GLOO_SOCKET_IFNAME",
+        "NCCL_SOCKET_IFNAME",
+    ),
 )
 
 log = logging.getLogger(__name__)
@@ -71,7 +80,7 @@ class LightningTrainer:
         :raises TrainingCrashedError: the process died; a retry resumes from its last finished epoch.
         """
         self.check(job.spec)
-        fingerprint = _fingerprint(job)
+        fingerprint = fingerprint_of(job)
         finished = _adopt(job.work_dir, fingerprint)
         if finished is not None:
             log.info("Adopting the finished training in %s", job.work_dir)
@@ -141,10 +150,15 @@ def child_environment(environment: Mapping[str, str], *, threads: int) -> dict[s
     }
 
 
-def _fingerprint(job: TrainingJob) -> str:
+def fingerprint_of(job: TrainingJob) -> str:
     """Hash of all that decides the weights; a changed module must not resume from its old checkpoints."""
     parts = (RESULT_FORMAT, job.fingerprint(), module_source(job.spec))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def adopt(job: TrainingJob) -> TrainingResult | None:
+    """Return the result that is in a job's folder, whoever put it there, if it is of this very job."""
+    return _adopt(job.work_dir, fingerprint_of(job))
 
 
 def _adopt(work_dir: Path, fingerprint: str) -> TrainingResult | None:
@@ -155,7 +169,10 @@ def _adopt(work_dir: Path, fingerprint: str) -> TrainingResult | None:
         return None
     if stored["fingerprint"] != fingerprint:
         return None
-    result = TrainingResult.from_dict(stored["result"])
+    # Where it was trained the folder may have had another path.
+    result = replace(
+        TrainingResult.from_dict(stored["result"]), artifact_dir=str(work_dir.absolute() / "model")
+    )
     there = all((Path(result.artifact_dir) / name).is_file() for name in ARTIFACTS)
     return result if there else None
 
@@ -181,7 +198,7 @@ def _spawn(job: TrainingJob, fingerprint: str) -> subprocess.Popen[str]:
         encoding="utf-8",
     )
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
-        [sys.executable, "-P", "-m", CHILD, str(job_file)],
+        [sys.executable, "-P", "-m", LAUNCH if job.spec.processes > 1 else CHILD, str(job_file)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
