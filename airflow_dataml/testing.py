@@ -17,6 +17,7 @@ from airflow_dataml.core.registry import (
     check_key,
     check_status,
 )
+from airflow_dataml.core.registry_reading import RegisteredModel, RegisteredVersion, RunRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,6 +70,7 @@ class InMemoryRegistry:
         self.versions: dict[str, list[RecordedVersion]] = {}
         self._aliases: dict[str, dict[str, int]] = {}
         self._files: dict[str, dict[str, bytes]] = {}
+        self._tags: dict[str, dict[str, str]] = {}
 
     def check(self) -> None:
         """Return unless the registry was set to be down."""
@@ -161,16 +163,51 @@ class InMemoryRegistry:
         check_alias(alias)
         if version is None:
             self._aliases.get(model, {}).pop(alias, None)
-        elif version in {known.version for known in self.versions.get(model, [])}:
-            self._aliases.setdefault(model, {})[alias] = version
         else:
-            msg = f"version {version} of model {model!r} does not exist."
-            raise NotFoundError(msg)
+            self._aliases.setdefault(model, {})[alias] = self._version(model, version).version
 
     def aliases(self, model: str) -> dict[str, int]:
         """Return every alias with its version; empty for a model nobody registered."""
         self.check()
         return dict(self._aliases.get(model, {}))
+
+    def registered(self, model: str) -> RegisteredModel | None:
+        """Return a model with its versions, aliases and tags."""
+        self.check()
+        if model not in self.versions:
+            return None
+        versions = (
+            RegisteredVersion(known.version, known.run_id, known.source, dict(known.tags), 0)
+            for known in self.versions[model]
+        )
+        return RegisteredModel(model, tuple(versions), self.aliases(model), dict(self._tags.get(model, {})))
+
+    def run_record(self, run_id: str) -> RunRecord | None:
+        """Return what was logged to a run."""
+        self.check()
+        run = self.runs.get(run_id)
+        metrics = {point.key: point.value for point in run.metrics} if run else {}
+        return RunRecord(run_id, run.name, run.status, dict(run.params), metrics) if run else None
+
+    def fetch_version(self, *, model: str, version: int, target: Path) -> None:
+        """Write the remembered files of a version into a folder."""
+        self.fetch_model(source=self._version(model, version).source, target=target)
+
+    def set_tag(self, *, model: str, version: int | None, key: str, value: str | None) -> None:
+        """Set or remove a tag of a version, or of the model."""
+        self.check()
+        tags = self._tags.setdefault(model, {}) if version is None else self._version(model, version).tags
+        if value is None:
+            tags.pop(key, None)
+        else:
+            tags[key] = value
+
+    def _version(self, model: str, version: int) -> RecordedVersion:
+        for known in self.versions.get(model, []):
+            if known.version == version:
+                return known
+        msg = f"version {version} of model {model!r} does not exist."
+        raise NotFoundError(msg)
 
     def finish_run(self, *, run_id: str, status: RunStatus) -> None:
         """Record how a run ended."""

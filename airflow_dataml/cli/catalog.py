@@ -87,6 +87,9 @@ def _show(ledger: PostgresLedger, args: argparse.Namespace, kinds: tuple[str, ..
         "parts": [_part(part) for part in parts],
         "reports": reading.reports(asset["name"], version_id=version.version_id),
     }
+    drift = ledger.reports.latest(asset=asset["name"], kind="registry-drift") if kinds == MODELS else None
+    if drift is not None and drift.verdict == "fail":
+        data["outside"] = drift.body["differences"]
     return Output(data, _show_text(asset, version, data))
 
 
@@ -104,6 +107,7 @@ def _show_text(asset: dict[str, Any], version: Version, data: dict[str, Any]) ->
         ("fingerprint", version.fingerprint),
         ("partition", version.partition_key),
         *_facts(version.facts),
+        ("changed in MLflow", [_outside(one) for one in data.get("outside", ())]),
     ]
     blocks = [fields(_asset_fields(asset)), fields(about)]
     if data["columns"]:
@@ -128,6 +132,12 @@ def _facts(facts: dict[str, Any]) -> list[tuple[str, Any]]:
         ("registry version", (facts.get("registry") or {}).get("version")),
         *((f"metric {name}", value) for name, value in sorted(metrics.items())),
     ]
+
+
+def _outside(one: dict[str, Any]) -> str:
+    where = f" of version {one['version']}" if one["version"] is not None else ""
+    what = one["what"].replace("_", " ")
+    return f"{what} {one['name']}{where}: we left {one['ours'] or 'nothing'}, there is {one['found'] or 'nothing'}"
 
 
 def _part(part: Part) -> dict[str, Any]:

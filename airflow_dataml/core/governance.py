@@ -15,12 +15,15 @@ ReportKind = Literal[
     "monitor",
     "decision",
     "training",
+    "tuning",
     "diff",
     "overdue",
     "explanation",
     "card",
     "reproduction",
+    "registry-drift",
     "approval",
+    "scoring",
 ]
 IncidentKind = Literal["data", "drift", "decay"]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from airflow_dataml.core.errors import SpecError
+from airflow_dataml.core.registry_reading import RegistryReading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -102,7 +103,7 @@ class ModelFiles:
         return cls(paths, _digest(path for path in paths if path.name.startswith(MODEL_FILE)))
 
 
-class ModelRegistry(Protocol):
+class ModelRegistry(RegistryReading, Protocol):
     """A tracking store with a model registry.
 
     Writing twice under one key writes once, also when the first writer was killed half-way.

@@ -374,3 +374,52 @@ def test_a_run_ends(store: Store, run_id: str, status: Any) -> None:
 def test_an_unknown_run_is_not_found(store: Store) -> None:
     with pytest.raises(NotFoundError, match="f" * 32):
         store.registry.finish_run(run_id="f" * 32, status="FINISHED")
+
+
+def test_what_stands_in_it_is_read(store: Store, name: str, run_id: str, model_dir: Path) -> None:
+    assert store.registry.registered(name) is None
+    source = log_model(store, run_id, model_dir)
+    for key in ("a", "b"):
+        register(store, name, run_id, source, key=key)
+    store.registry.set_alias(model=name, alias="champion", version=2)
+    store.registry.set_tag(model=name, version=1, key="approval", value="yes")
+    store.registry.set_tag(model=name, version=None, key="team", value="blue")
+    found = store.registry.registered(name)
+    assert found is not None
+    assert (found.name, found.aliases, found.tags) == (name, {"champion": 2}, {"team": "blue"})
+    assert [(v.version, v.run_id, v.source) for v in found.versions] == [
+        (1, run_id, source),
+        (2, run_id, source),
+    ]
+    assert found.versions[0].tags["approval"] == "yes"
+    for _ in range(2):
+        store.registry.set_tag(model=name, version=1, key="approval", value=None)
+        store.registry.set_tag(model=name, version=None, key="team", value=None)
+    again = store.registry.registered(name)
+    assert again is not None
+    assert (again.tags, "approval" in again.versions[0].tags) == ({}, False)
+
+
+def test_what_a_run_logged_is_read(store: Store, name: str) -> None:
+    run = start(store, name, lr=0.1)
+    store.registry.log_metrics(run_id=run.run_id, points=[MetricPoint("loss", 0.25, 0, 1000)])
+    store.registry.finish_run(run_id=run.run_id, status="FINISHED")
+    found = store.registry.run_record(run.run_id)
+    assert found is not None
+    assert (found.name, found.status, found.params, found.metrics) == (
+        "fit",
+        "FINISHED",
+        {"lr": "0.1"},
+        {"loss": 0.25},
+    )
+    assert store.registry.run_record("f" * 32) is None
+
+
+def test_the_files_of_a_version_are_fetched(
+    store: Store, name: str, run_id: str, model_dir: Path, tmp_path: Path
+) -> None:
+    version = register(store, name, run_id, log_model(store, run_id, model_dir))
+    store.registry.fetch_version(model=name, version=version, target=tmp_path / "back")
+    assert ModelFiles.read(tmp_path / "back").digest == ModelFiles.read(model_dir).digest
+    with pytest.raises(NotFoundError):
+        store.registry.fetch_version(model=name, version=9, target=tmp_path / "none")

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shutil
 from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from airflow_dataml.adapters.mlflow.batches import chunks, log_params
 from airflow_dataml.adapters.mlflow.client import answers, check_server, connect, prepare
-from airflow_dataml.adapters.mlflow.lookup import DIGEST_TAG, find_model, find_run, find_version
+from airflow_dataml.adapters.mlflow.lookup import (
+    DIGEST_TAG,
+    ensure_registered,
+    find_model,
+    find_run,
+    find_version,
+    link,
+    may_know,
+)
 from airflow_dataml.adapters.mlflow.package import read_interface, upload
+from airflow_dataml.adapters.mlflow.reading import MlflowReading
 from airflow_dataml.adapters.mlflow.schema import MlflowSchema
 from airflow_dataml.adapters.mlflow.uri import TrackingUri, artifact_root
 from airflow_dataml.core.errors import NotFoundError, SpecError
@@ -33,22 +41,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    import psycopg
     from mlflow import MlflowClient
 
     from airflow_dataml.core.registry import MetricPoint, ParamValue, RunStatus
 
-_VERSIONS_TAG = "mlflow.modelVersions"  # what MLflow's own server writes, so that its UI links both ways
 _CONTEXT_TAG = "mlflow.data.context"
 _VERSION_TAG = "dataml.version"
 _MODEL_URI = "models:/m-"
+_REGISTERED = re.compile(r"models:/([^/@]+)/(\d+)\Z")
 _METRICS_PER_BATCH = 1000
-_PARAMS_PER_BATCH = 100
 # MLflow unquotes local paths, so an encoded slash or dot would wander off; run ids keep folders apart anyway.
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
-_T = TypeVar("_T")
 
 
-class MlflowRegistry:
+class MlflowRegistry(MlflowReading):
     """Runs and models in MLflow, written to its database directly or through its server.
 
     Directly (Postgres), racing writers of one key are kept apart by an advisory lock. Through a
@@ -63,6 +70,7 @@ class MlflowRegistry:
         self._uri = TrackingUri(tracking_uri)
         self._artifacts = artifact_root(self._uri, artifact_location)
         self._schema = MlflowSchema(self._uri)
+        self._experiments: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"MlflowRegistry(tracking_uri={self._uri.shown!r}, artifact_location={self._artifacts!r})"
@@ -96,14 +104,15 @@ class MlflowRegistry:
         check_key(key)
         with self._answers() as client:
             experiment_id = self._experiment(client, experiment)
-            with self._lock(f"run/{experiment_id}/{key}"):
-                run = find_run(client, experiment_id, key)
+            with self._lock(f"run/{experiment_id}/{key}") as held:
+                run = find_run(client, experiment_id, key) if may_know(held, key) else None
                 if resumed := run is not None:
                     client.update_run(run.info.run_id, status="RUNNING")
                 else:
-                    run, resumed = self._create_run(client, experiment_id, key, name)
+                    run, resumed = self._create_run(client, experiment_id, key, name, tags)
+            # Each call costs milliseconds: a run that was just made has its tags already.
             missing = {k: v for k, v in params.items() if k not in run.data.params}
-            _log_params(client, run.info.run_id, missing, tags)
+            log_params(client, run.info.run_id, missing, tags if resumed else {})
         return TrackedRun(run.info.run_id, experiment_id, resumed)
 
     def log_metrics(self, *, run_id: str, points: Sequence[MetricPoint]) -> None:
@@ -111,7 +120,7 @@ class MlflowRegistry:
         with self._answers() as client:
             from mlflow.entities import Metric
 
-            for chunk in _chunks(points, _METRICS_PER_BATCH):
+            for chunk in chunks(points, _METRICS_PER_BATCH):
                 metrics = [Metric(p.key, p.value, p.timestamp_ms, p.step) for p in chunk]
                 client.log_batch(run_id, metrics=metrics)
 
@@ -163,26 +172,19 @@ class MlflowRegistry:
     def fetch_model(self, *, source: str, target: Path) -> None:
         """Copy the files of a stored model into a folder; the folder appears whole or not at all."""
         prepare(self._uri)
-        if not source.startswith(_MODEL_URI):
+        if registered := _REGISTERED.match(source):
+            self.fetch_version(model=registered[1], version=int(registered[2]), target=target)
+        elif source.startswith(_MODEL_URI):
+            with self._answers() as client:
+                logged = client.get_logged_model(source.removeprefix("models:/"))
+            self._download(logged.artifact_location, target)
+        else:
             msg = f"model source {source!r} was not logged by this adapter: write models:/m-<id>."
             raise SpecError(msg)
-        scratch = Path(f"{target}.{os.getpid()}.part")
-        with self._answers() as client:
-            from mlflow.artifacts import download_artifacts
-
-            logged = client.get_logged_model(source.removeprefix("models:/"))
-            scratch.mkdir(parents=True, exist_ok=True)
-            files = Path(
-                download_artifacts(
-                    artifact_uri=logged.artifact_location, dst_path=str(scratch), tracking_uri=self._uri.text
-                )
-            )
-        if not (files / MODEL_FILE).exists():
+        if not (target / MODEL_FILE).exists():
+            shutil.rmtree(target, ignore_errors=True)
             msg = f"the artifact store holds no {MODEL_FILE} for {source!r}: was the model deleted from it?"
             raise NotFoundError(msg)
-        with suppress(OSError):  # another task of this worker was faster; its files are the same
-            files.rename(target)
-        shutil.rmtree(scratch, ignore_errors=True)
 
     def register(self, *, model: str, run_id: str, source: str, key: str, tags: Mapping[str, str]) -> int:
         """Return the version a key registered from a source, or register it.
@@ -200,7 +202,7 @@ class MlflowRegistry:
             with self._lock(f"version/{model}/{key}"):
                 version = find_version(client, model, key, source)
                 if version is None:
-                    _ensure_registered(client, model)
+                    ensure_registered(client, model)
                     # Given models:/..., the store itself would ask MLflow's process-wide tracking uri.
                     place = source if self._uri.kind == "http" else logged.artifact_location
                     made = client.create_model_version(
@@ -208,7 +210,7 @@ class MlflowRegistry:
                     )
                     version = int(made.version)
                 if self._uri.kind == "postgres":
-                    _link(client, logged, model, version)
+                    link(client, logged, model, version)
         return version
 
     def set_alias(self, *, model: str, alias: str, version: int | None) -> None:
@@ -248,10 +250,15 @@ class MlflowRegistry:
         with answers(self._uri):
             yield client
 
-    def _lock(self, key: str) -> AbstractContextManager[None]:
+    def _lock(self, key: str) -> AbstractContextManager[psycopg.Connection | None]:
         return nullcontext() if self._uri.kind == "http" else self._schema.lock(key)
 
     def _experiment(self, client: MlflowClient, name: str) -> str:
+        if name not in self._experiments:
+            self._experiments[name] = self._find_experiment(client, name)
+        return self._experiments[name]
+
+    def _find_experiment(self, client: MlflowClient, name: str) -> str:
         from mlflow.exceptions import MlflowException
 
         found = client.get_experiment_by_name(name)
@@ -268,8 +275,10 @@ class MlflowRegistry:
             raise SpecError(msg)
         return str(found.experiment_id)
 
-    def _create_run(self, client: MlflowClient, experiment_id: str, key: str, name: str) -> tuple[Any, bool]:
-        run = client.create_run(experiment_id, run_name=name, tags={KEY_TAG: key})
+    def _create_run(
+        self, client: MlflowClient, experiment_id: str, key: str, name: str, tags: Mapping[str, str]
+    ) -> tuple[Any, bool]:
+        run = client.create_run(experiment_id, run_name=name, tags={**tags, KEY_TAG: key})
         if self._uri.kind == "postgres":
             return run, False
         oldest = find_run(client, experiment_id, key)
@@ -277,37 +286,3 @@ class MlflowRegistry:
             return run, False
         client.delete_run(run.info.run_id)
         return oldest, True
-
-
-def _ensure_registered(client: MlflowClient, model: str) -> None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.create_registered_model(model)
-    except MlflowException as err:
-        if err.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-
-
-def _link(client: MlflowClient, logged: Any, model: str, version: int) -> None:
-    """Tell the logged model which versions it became."""
-    links = json.loads(logged.tags.get(_VERSIONS_TAG, "[]"))
-    link = {"name": model, "version": version}
-    if link not in links:
-        client.set_logged_model_tags(logged.model_id, {_VERSIONS_TAG: json.dumps([*links, link])})
-
-
-def _log_params(
-    client: MlflowClient, run_id: str, params: Mapping[str, ParamValue], tags: Mapping[str, str]
-) -> None:
-    from mlflow.entities import Param, RunTag
-
-    for chunk in _chunks([Param(key, str(value)) for key, value in params.items()], _PARAMS_PER_BATCH):
-        client.log_batch(run_id, params=chunk)
-    for tagged in _chunks([RunTag(key, value) for key, value in tags.items()], _PARAMS_PER_BATCH):
-        client.log_batch(run_id, tags=tagged)
-
-
-def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

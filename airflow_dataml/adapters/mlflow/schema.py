@@ -82,10 +82,10 @@ class MlflowSchema:
                 return state != "current"
 
     @contextmanager
-    def lock(self, key: str) -> Iterator[None]:
+    def lock(self, key: str) -> Iterator[psycopg.Connection]:
         """Let one writer at a time through for a key; the database frees it if the writer dies."""
         with self._connect() as connection, self._locked(connection, key, wait_s=_LOCK_TIMEOUT_S):
-            yield
+            yield connection
 
     @contextmanager
     def _connect(self) -> Iterator[psycopg.Connection]:

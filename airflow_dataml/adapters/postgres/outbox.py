@@ -23,6 +23,12 @@ WHERE state = 'pending' AND topic = %s AND next_at <= now()
                   AND p.state = 'pending' AND p.outbox_id < o.outbox_id)
 ORDER BY outbox_id LIMIT 1 FOR UPDATE SKIP LOCKED
 """
+_POSITIONS = """
+SELECT ordering_key, (array_agg(state ORDER BY outbox_id DESC))[1] AS newest,
+       (jsonb_agg(payload ORDER BY outbox_id DESC) FILTER (WHERE state = 'delivered')) -> 0 AS delivered,
+       coalesce(jsonb_agg(payload ORDER BY outbox_id) FILTER (WHERE state = 'pending'), '[]') AS waiting
+FROM dataml.outbox WHERE topic = %s AND starts_with(ordering_key, %s) GROUP BY ordering_key
+"""
 
 
 class PostgresOutbox:
@@ -40,6 +46,11 @@ class PostgresOutbox:
                ON CONFLICT (event_key) DO NOTHING""",
             [key, topic, ordering_key, Jsonb(dict(payload))],
         )
+
+    def positions(self, topic: str, *, prefix: str) -> dict[str, dict[str, Any]]:
+        """Return by ordering key what was delivered last, what waits in order, and the newest event's state."""
+        found = self._db.rows(_POSITIONS, [topic, prefix])
+        return {row.pop("ordering_key"): row for row in found}
 
     def deliver(self, topic: str, send: Callable[[Mapping[str, Any]], None], *, limit: int = 100) -> int:
         """Send what is due and return how many went out.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -19,7 +20,9 @@ from psycopg.conninfo import conninfo_to_dict
 from airflow_dataml.adapters.mlflow import MlflowRegistry, mlflow_uri
 from airflow_dataml.adapters.mlflow.schema import installed_revisions
 from airflow_dataml.adapters.mlflow.uri import TrackingUri
+from airflow_dataml.adapters.onnx import OnnxScorer
 from airflow_dataml.core.errors import ConnectionSpecError, RegistryError, SpecError
+from airflow_dataml.core.features import CategoricalEncoding, FeatureEncoding, NumericEncoding
 from airflow_dataml.core.registry import ModelFiles
 from dev.embedded import ensure_database
 
@@ -38,6 +41,15 @@ model = mlflow.pyfunc.load_model("models:/ride_demand@champion")
 scores = model.predict({"numeric": np.ones((2, 2), "float32"), "categorical": np.ones((2, 1), "int64")})
 heavy = [name for name in ("torch", "pytorch_lightning", "onnx") if name in sys.modules]
 print(json.dumps({"score": scores["score"].tolist(), "columns": model.metadata.metadata["dataml"], "heavy": heavy}))
+"""
+_PREDICT = """
+import json, sys
+import numpy as np
+import mlflow.pyfunc
+model = mlflow.pyfunc.load_model("models:/ride_same@champion")
+rows = json.loads(sys.argv[1])
+given = {"numeric": np.array(rows["numeric"], "float32"), "categorical": np.array(rows["categorical"], "int64")}
+print(json.dumps(model.predict(given)["score"].tolist()))
 """
 _LOG = """
 import json, sys
@@ -396,6 +408,35 @@ class TestMigrated:
             "columns": {"columns": {"numeric": ["distance", "hour"], "categorical": ["zone"]}},
             "heavy": [],
         }
+
+    def test_users_of_mlflow_get_the_scores_that_batches_get(self, store: Migrated, model_dir: Path) -> None:
+        encoding = FeatureEncoding(
+            numeric=tuple(
+                NumericEncoding(name=name, mean=0, std=1, missing_fraction=0) for name in ("distance", "hour")
+            ),
+            categorical=(CategoricalEncoding(name="zone", vocabulary=("north", "south")),),
+        )
+        told = {
+            "encoding": encoding.model_dump(mode="json"),
+            "onnx_sha256": hashlib.sha256((model_dir / "model.onnx").read_bytes()).hexdigest(),
+        }
+        (model_dir / "metadata.json").write_text(json.dumps(told))
+        registry = store.registry()
+        run = registry.ensure_run(experiment="same", key="k", name="n", params={}, tags={})
+        source = registry.log_model(
+            run_id=run.run_id, model_dir=model_dir, numeric=["distance", "hour"], categorical=["zone"]
+        )
+        version = registry.register(model="ride_same", run_id=run.run_id, source=source, key="k", tags={})
+        registry.set_alias(model="ride_same", alias="champion", version=version)
+        columns = {
+            "distance": [0.1 * n for n in range(50)],
+            "hour": [n % 24 for n in range(50)],
+            "zone": [("north", "south", "elsewhere", None)[n % 4] for n in range(50)],
+        }
+        numeric, categorical = encoding.encode(columns)
+        rows = json.dumps({"numeric": numeric.tolist(), "categorical": categorical.tolist()})
+        theirs = child(_PREDICT, rows, MLFLOW_TRACKING_URI=store.uri, MLFLOW_DISABLE_TELEMETRY="true")
+        assert theirs == OnnxScorer.load(model_dir).score(columns).tolist()
 
     def test_logging_a_model_loads_no_training_framework(self, store: Migrated, model_dir: Path) -> None:
         found = child(_LOG, store.uri, str(store.artifacts), str(model_dir))
