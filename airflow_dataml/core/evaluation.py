@@ -37,7 +37,10 @@ class PromotionPolicy(BaseModel):
 
     The loss must be surely lower, and every gate, slice and fairness rule must pass as well.
 
-    :param margin: the mean loss must be surely lower by more than this.
+    :param margin: the mean loss must be surely lower by more than this. Below zero it is a margin of
+        non-inferiority: the loss must surely not be higher by more than so much. That is for a challenger that
+        is better otherwise, such as faster or fairer; a series of them may get worse step by step, so let people
+        approve each.
     :param confidence: confidence of the paired interval that must lie wholly beyond the margin.
     :param min_rows: below this many holdout rows the verdict is ``unknown``, which does not promote.
     :param gates: conditions on single metrics; see ``MetricGate``.
@@ -51,7 +54,7 @@ class PromotionPolicy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    margin: float = Field(0.0, ge=0)
+    margin: float = Field(0.0, allow_inf_nan=False)
     confidence: float = Field(0.95, gt=0.5, lt=1)
     min_rows: int = Field(500, ge=2)
     gates: tuple[MetricGate, ...] = ()
@@ -224,9 +227,10 @@ def _verdict_of_loss(comparison: Mapping[str, Any], policy: PromotionPolicy) -> 
     )
     if rows < policy.min_rows:
         return "unknown", f"{shown}: fewer than {policy.min_rows} rows, too few to say"
+    surely, than = ("better", policy.margin) if policy.margin >= 0 else ("no worse", -policy.margin)
     if difference["high"] < -policy.margin:
-        return "pass", f"{shown}: surely better by more than {policy.margin:g}"
-    return "fail", f"{shown}: not surely better by more than {policy.margin:g}"
+        return "pass", f"{shown}: surely {surely} by more than {than:g}"
+    return "fail", f"{shown}: not surely {surely} by more than {than:g}"
 
 
 def decide_promotion(*, verdict: str, reason: str, first: bool) -> Decision:

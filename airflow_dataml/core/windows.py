@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from airflow_dataml.core.errors import SpecError
+
+if TYPE_CHECKING:
+    from airflow_dataml.core.datasets import Version
 
 
 class DataWindow(BaseModel):
@@ -71,3 +74,18 @@ class TrainingPlan:
         except (TypeError, KeyError) as err:
             msg = f"a training plan was expected from the plan task, received {data!r}."
             raise SpecError(msg) from err
+
+
+def plan_of(version: Version, *, what: str) -> TrainingPlan:
+    """Return what a model version was trained on.
+
+    :param what: what needs to know, for the message.
+    :raises SpecError: it was not trained here, as one adopted from MLflow.
+    """
+    if version.kind != "model" or not version.facts.get("plan") or not version.facts.get("spec"):
+        msg = (
+            f"{what} needs to know what {version.ref} was trained on, and nobody trained it here: train a version with "
+            "ModelTrainOperator and promote it."
+        )
+        raise SpecError(msg)
+    return TrainingPlan.from_dict(version.facts["plan"])

@@ -11,7 +11,7 @@ from airflow_dataml.core.evaluation import LOSS_OF_TASK, compare, verdict_of
 from airflow_dataml.core.lineage import Edge, report_node, version_node
 from airflow_dataml.core.looks import Look
 from airflow_dataml.core.runs import digest_of
-from airflow_dataml.core.windows import TrainingPlan
+from airflow_dataml.core.windows import TrainingPlan, plan_of
 from airflow_dataml.steps.holdout import (
     Window,
     export_holdout,
@@ -95,7 +95,7 @@ def evaluate_model(
     if report is not None:
         log.info("An earlier try evaluated %s (report %d); kept", version.ref, report.report_id)
         return report
-    plan = TrainingPlan.from_dict(version.facts["plan"])
+    plan = plan_of(version, what="an evaluation")
     pair = Pair(version, champion, policy)
     window: Window | None = Window(plan)
     if policy.looks is not None:

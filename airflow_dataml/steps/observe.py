@@ -14,6 +14,7 @@ from airflow_dataml.core.profiles import CELLS, merge_profiles
 from airflow_dataml.core.refs import number_sql, quote_identifier
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.statistics import Interval, mean_interval
+from airflow_dataml.core.windows import plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +72,7 @@ def observe_batch(
     :raises NotFoundError: the batch has not been scored.
     """
     window = _window(ledger, predictions, partition_key, branch)
+    plan_of(window.champion, what=f"watching {model!r}")
     subject = model if branch is None else window.predictions.asset
     run = ledger.runs.begin(
         identity,

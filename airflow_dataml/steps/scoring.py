@@ -11,6 +11,7 @@ from airflow_dataml.core.extras import load
 from airflow_dataml.core.humility import Seen, taken
 from airflow_dataml.core.profiles import merge_profiles
 from airflow_dataml.core.scans import KeyedBlock, ScanPlan
+from airflow_dataml.core.windows import plan_of
 from airflow_dataml.steps.attribution import occluded_scores
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ def reads(panel: Panel, before: Version) -> bool:
 def seen_in_training(ledger: Ledger, panel: Panel) -> Seen:
     """What the champion met in training: from its dataset's profile and its own vocabularies."""
     champion = panel.versions[CHAMPION]
-    plan = champion.facts["plan"]
-    parts = [p for p in ledger.versions.manifest(plan["version_id"]) if p.partition_key in plan["partitions"]]
+    plan = plan_of(champion, what="a rule on features")
+    parts = [p for p in ledger.versions.manifest(plan.version_id) if p.partition_key in plan.partitions]
     profiles = merge_profiles([p.profile for p in parts])["columns"] if parts else {}
     scorer = panel.scorers[CHAMPION]
     ranges: dict[str, tuple[float, float]] = {}

@@ -49,6 +49,11 @@ def test_better_by_less_than_the_margin_is_kept() -> None:
     assert verdict(8000, edge=0.6, seed=1, margin=0.2) == "fail"
 
 
+def test_a_margin_below_zero_bears_so_much_and_no_more() -> None:
+    assert verdict(8000, edge=0.0, seed=1, margin=-0.05) == "pass"
+    assert verdict(8000, edge=-0.6, seed=1, margin=-0.01) == "fail"
+
+
 def test_too_few_rows_are_unknown_and_unknown_does_not_promote() -> None:
     assert verdict(100, edge=2.0, seed=1) == "unknown"
     assert decide_promotion(verdict="unknown", reason="few", first=False).action == "keep"
