@@ -22,6 +22,7 @@ def get_provider_info() -> dict[str, object]:
         "integrations": [{"integration-name": _NAME, "tags": ["service"]}],
         "operators": _modules(
             "operators",
+            "approval",
             "branches",
             "card",
             "catalog",
@@ -33,18 +34,23 @@ def get_provider_info() -> dict[str, object]:
             "lineage",
             "maintenance",
             "monitoring",
+            "point_in_time",
             "quality",
             "quarantine",
+            "ray",
+            "reconcile",
             "registry",
+            "release",
             "reproduce",
             "scoring",
             "staging",
             "training",
+            "tune",
             "versions",
         ),
         "sensors": _modules("sensors", "datasets", "overdue"),
-        "triggers": _modules("triggers", "datasets", "drain", "overdue"),
-        "hooks": _modules("hooks", "ledger", "lineage", "mlflow"),
+        "triggers": _modules("triggers", "datasets", "drain", "overdue", "ray"),
+        "hooks": _modules("hooks", "ledger", "lineage", "mlflow", "ray"),
         "notifications": [f"{_PACKAGE}.notifications.incidents.IncidentNotifier"],
         "extra-links": [
             f"{_PACKAGE}.links.{name}" for name in ("LedgerLink", "LineageLink", "IncidentsLink")
@@ -57,7 +63,7 @@ def get_provider_info() -> dict[str, object]:
             },
             {"name": "quality_check", "class-name": f"{_PACKAGE}.decorators.quality.quality_check_task"},
         ],
-        "connection-types": [_ledger_connection(), _mlflow_connection()],
+        "connection-types": [_ledger_connection(), _mlflow_connection(), _ray_connection()],
         "asset-uris": [
             {
                 "schemes": ["dataml"],
@@ -117,6 +123,36 @@ def _mlflow_connection() -> dict[str, object]:
                 "label": "Artifact location",
                 "description": "Where new experiments keep their files; the server's choice unless given.",
                 "schema": {"type": ["string", "null"]},
+            },
+        },
+    }
+
+
+def _ray_connection() -> dict[str, object]:
+    return {
+        "connection-type": "dataml_ray",
+        "hook-class-name": f"{_PACKAGE}.hooks.ray.RayHook",
+        "hook-name": "DataML Ray",
+        "ui-field-behaviour": {
+            "hidden-fields": ["login", "schema"],
+            "relabeling": {"host": "Dashboard", "password": "Token"},
+            "placeholders": {"host": "http://ray-head", "port": "8265"},
+        },
+        "conn-fields": {
+            "runtime_env": {
+                "label": "Runtime environment",
+                "description": "Ray's runtime environment of every job, as a JSON object.",
+                "schema": {"type": ["string", "null"]},
+            },
+            "work_dir": {
+                "label": "Work folder",
+                "description": "Where the cluster has the folder that is [dataml] work_dir here; the same path unless given.",
+                "schema": {"type": ["string", "null"]},
+            },
+            "python": {
+                "label": "Interpreter",
+                "description": "Python of the cluster in which airflow-dataml is installed with the extra lightning.",
+                "schema": {"type": ["string", "null"], "default": "python"},
             },
         },
     }

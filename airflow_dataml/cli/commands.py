@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from airflow_dataml.cli import administration, adoption, catalog, diffing, evidence, maintenance, model_card
+from airflow_dataml.cli import (
+    administration,
+    adoption,
+    catalog,
+    diffing,
+    evidence,
+    maintenance,
+    model_card,
+    prediction_log,
+    registry,
+    tuning,
+)
+from airflow_dataml.cli.approvals import APPROVALS
 from airflow_dataml.cli.branching import BRANCH
 from airflow_dataml.cli.catalog_commands import CATALOG
 from airflow_dataml.cli.column_lineage import SQL
@@ -10,7 +22,9 @@ from airflow_dataml.cli.contract_commands import CONTRACT
 from airflow_dataml.cli.delta import DELTA
 from airflow_dataml.cli.drain import DELIVERY, DRAIN
 from airflow_dataml.cli.lineage import LINEAGE
+from airflow_dataml.cli.manifest import MANIFEST
 from airflow_dataml.cli.quarantine import QUARANTINE
+from airflow_dataml.cli.release import MODEL_ROLLBACK, RELEASE
 from airflow_dataml.cli.reproduce import REPRODUCE
 from airflow_dataml.cli.spec import Argument, Command, Group, positive
 
@@ -22,9 +36,13 @@ KINDS = (
     "monitor",
     "decision",
     "training",
+    "approval",
+    "tuning",
     "explanation",
     "card",
     "reproduction",
+    "registry-drift",
+    "scoring",
 )
 
 
@@ -71,7 +89,7 @@ def _assets(what: str, plural: str, ref: str) -> Group:
             *(
                 (*maintenance.DATASET_COMMANDS, *diffing.COMMANDS, *adoption.COMMANDS)
                 if what == "dataset"
-                else model_card.COMMANDS
+                else (*model_card.COMMANDS, MANIFEST, MODEL_ROLLBACK, *prediction_log.COMMANDS, *registry.COMMANDS, *tuning.COMMANDS)
             ),
         ),
     )
@@ -109,6 +127,8 @@ COMMANDS: tuple[Command | Group, ...] = (
     DELTA,
     LINEAGE,
     REPRODUCE,
+    RELEASE,
+    APPROVALS,
     Command(
         "report",
         "Print the reports of a version, newest first",

@@ -11,6 +11,7 @@
       GateError                        data or model refused; carries a report  fail
         QualityGateError
         PromotionRefusedError
+        ApprovalDeniedError
       ConflictError                    the world moved under us                 fail; the next run sees the new state
         StaleVersionError
         AliasMovedError
@@ -84,6 +85,10 @@ class QualityGateError(GateError):
 
 class PromotionRefusedError(GateError):
     """A model version may not become champion."""
+
+
+class ApprovalDeniedError(GateError):
+    """People did not agree to a release, or were not asked, or the approval is over or of other content."""
 
 
 class ConflictError(DataMLError):

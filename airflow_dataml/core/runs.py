@@ -26,6 +26,11 @@ class RunIdentity:
     environment: dict[str, Any] = field(default_factory=dict)
     max_tries: int | None = None
 
+    @property
+    def triggered_by(self) -> str | None:
+        """The person who triggered the run; ``None`` for a schedule's."""
+        return self.environment.get("triggered_by")
+
 
 @dataclass(frozen=True, slots=True)
 class TaskRun:

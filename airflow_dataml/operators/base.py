@@ -139,6 +139,9 @@ def identity_of(context: Context, *, suffix: str = "") -> RunIdentity:
         ti_id=str(ti.id),
         max_tries=getattr(ti, "max_tries", None),
         code_version=getattr(dag_run, "bundle_version", None),
+        environment={"triggered_by": person}
+        if (person := getattr(dag_run, "triggering_user_name", None))
+        else {},
     )
 
 

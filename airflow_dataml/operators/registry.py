@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import AssetAlias
 
 from airflow_dataml import config
+from airflow_dataml.core.approvals import ApprovalPolicy
 from airflow_dataml.hooks.mlflow import MlflowHook
-from airflow_dataml.operators.base import DataMLOperator, event_facts, refuse_branch
+from airflow_dataml.operators.base import DataMLOperator, authored, event_facts, refuse_branch
 from airflow_dataml.operators.facets import Declared
 from airflow_dataml.steps.promote import drain_aliases, promote_model
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Asset
     from airflow.sdk.definitions.context import Context
@@ -27,18 +28,27 @@ class ModelPromoteOperator(DataMLOperator):
 
     :param model: the model.
     :param evaluation: id of the evaluation report. Templated.
+    :param approval: who must have approved exactly this content before it becomes champion, asked by an
+        ``ApprovalOperator`` before; the same policy as there. Fails where they did not, or not in time.
     :param mlflow_conn_id: connection of MLflow; ``[dataml] mlflow_conn_id`` unless given.
     """
 
     template_fields: Sequence[str] = ("evaluation",)
 
     def __init__(
-        self, *, model: Asset, evaluation: Any, mlflow_conn_id: str | None = None, **kwargs: Any
+        self,
+        *,
+        model: Asset,
+        evaluation: Any,
+        approval: ApprovalPolicy | Mapping[str, Any] | None = None,
+        mlflow_conn_id: str | None = None,
+        **kwargs: Any,
     ) -> None:
         self._promoted = AssetAlias(f"{model.name}_promoted")
         super().__init__(outlets=[self._promoted, *kwargs.pop("outlets", [])], **kwargs)
         self.model = model
         self.evaluation = evaluation
+        self.approval = approval
         self.mlflow_conn_id = mlflow_conn_id
 
     def declares(self) -> Declared:
@@ -55,6 +65,7 @@ class ModelPromoteOperator(DataMLOperator):
                 identity=self.identity(context),
                 model=self.model.name,
                 evaluation=int(self.evaluation),
+                approval=None if self.approval is None else authored(ApprovalPolicy, self.approval),
             )
             self.tell(
                 ledger,

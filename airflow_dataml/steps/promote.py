@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from airflow_dataml.core.errors import AliasMovedError, PromotionRefusedError
 from airflow_dataml.core.evaluation import decide_promotion
 from airflow_dataml.core.runs import digest_of
+from airflow_dataml.steps.aliases import MLFLOW_TOPIC, move_aliases
+from airflow_dataml.steps.approved import release_of_model, require_approval
+from airflow_dataml.steps.registry_state import sender
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from airflow_dataml.core.approvals import ApprovalPolicy
     from airflow_dataml.core.datasets import Version
     from airflow_dataml.core.governance import Decision, Report
     from airflow_dataml.core.ports import Ledger
@@ -19,17 +22,25 @@ if TYPE_CHECKING:
     from airflow_dataml.core.runs import RunIdentity, TaskRun
 
 log = logging.getLogger(__name__)
-MLFLOW_TOPIC = "mlflow"
 
 
-def promote_model(*, ledger: Ledger, identity: RunIdentity, model: str, evaluation: int) -> Report:
+def promote_model(
+    *,
+    ledger: Ledger,
+    identity: RunIdentity,
+    model: str,
+    evaluation: int,
+    approval: ApprovalPolicy | None = None,
+) -> Report:
     """Decide on an evaluation report, move the aliases, and return the decision report.
 
     Promoted: the version becomes ``champion``, the old one ``previous``. Kept: the version becomes
     ``challenger`` and scores as a shadow.
 
     :param evaluation: id of the evaluation report.
+    :param approval: who must have approved exactly this content before it becomes champion; nobody unless given.
     :raises PromotionRefusedError: the report is not an evaluation, or one of another model.
+    :raises ApprovalDeniedError: it would be promoted, and those people did not approve it, or not in time.
     :raises AliasMovedError: the champion changed since the evaluation.
     """
     evidence = ledger.reports.get(evaluation)
@@ -46,13 +57,15 @@ def promote_model(*, ledger: Ledger, identity: RunIdentity, model: str, evaluati
         ledger.assets.lock(version.asset)
         report = ledger.reports.of_fact(fact, "decision")
         if report is None:
-            report = _decide(ledger, run, version, evidence)
+            report = _decide(ledger, run, version, evidence, approval)
         ledger.runs.finish(run)
     log.info("Decision on %s: %s. %s", version.ref, report.body["action"], "; ".join(report.body["reasons"]))
     return report
 
 
-def _decide(ledger: Ledger, run: TaskRun, version: Version, evidence: Report) -> Report:
+def _decide(
+    ledger: Ledger, run: TaskRun, version: Version, evidence: Report, approval: ApprovalPolicy | None
+) -> Report:
     champion = ledger.versions.alias(version.asset, "champion")
     expected = evidence.body["champion_id"]
     if (champion.version_id if champion else None) != expected:
@@ -64,6 +77,8 @@ def _decide(ledger: Ledger, run: TaskRun, version: Version, evidence: Report) ->
     decision = decide_promotion(
         verdict=evidence.verdict, reason=str(evidence.body["summary"]), first=champion is None
     )
+    if approval is not None and decision.action == "promote":
+        decision = _approved(ledger, run, version, champion, approval, decision)
     report = ledger.reports.add(
         run=run,
         fact=run.fact(version.asset),
@@ -82,6 +97,23 @@ def _decide(ledger: Ledger, run: TaskRun, version: Version, evidence: Report) ->
     return report
 
 
+def _approved(
+    ledger: Ledger,
+    run: TaskRun,
+    version: Version,
+    champion: Version | None,
+    policy: ApprovalPolicy,
+    decision: Decision,
+) -> Decision:
+    """Hold a promotion to its approval; the decision says who approved."""
+    release = release_of_model(version, champion)
+    found = require_approval(
+        ledger=ledger, release=release, policy=policy, triggered_by=run.identity.triggered_by
+    )
+    facts = {"release_hash": release.release_hash, "approval": found.request.key}
+    return replace(decision, reasons=(*decision.reasons, *found.reasons), facts=dict(decision.facts) | facts)
+
+
 def _move(
     ledger: Ledger,
     run: TaskRun,
@@ -98,24 +130,7 @@ def _move(
         _close_incidents(ledger, version)
     else:
         moves["challenger"] = version
-    for name, target in moves.items():
-        ledger.versions.move_alias(
-            asset=version.asset,
-            name=name,
-            version_id=target.version_id if target else None,
-            run=run,
-            report_id=report.report_id,
-        )
-        ledger.outbox.add(
-            key=f"{run.fact(version.asset)}/{name}",
-            topic=MLFLOW_TOPIC,
-            ordering_key=f"{version.asset}/{name}",
-            payload={
-                "model": version.asset,
-                "alias": name,
-                "version": target.facts["registry"]["version"] if target else None,
-            },
-        )
+    move_aliases(ledger, run, model=version.asset, moves=moves, report_id=report.report_id)
 
 
 def _close_incidents(ledger: Ledger, version: Version) -> None:
@@ -127,10 +142,7 @@ def _close_incidents(ledger: Ledger, version: Version) -> None:
 def drain_aliases(*, ledger: Ledger, registry: ModelRegistry) -> int:
     """Bring the registry's aliases to where the ledger has them; returns how many events went out.
 
-    A registry that does not answer costs one attempt; the events wait in the outbox.
+    A registry that does not answer costs one attempt; the events wait in the outbox. An alias that somebody
+    else moved there is left as it is and written down; see ``reconcile_model``.
     """
-
-    def send(payload: Mapping[str, Any]) -> None:
-        registry.set_alias(model=payload["model"], alias=payload["alias"], version=payload["version"])
-
-    return ledger.outbox.deliver(MLFLOW_TOPIC, send)
+    return ledger.outbox.deliver(MLFLOW_TOPIC, sender(ledger, registry))

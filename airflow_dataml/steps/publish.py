@@ -49,20 +49,36 @@ def publish_part(
     """
     run = ledger.runs.begin(identity, input_digest=digest_of(part=staged.part_id, view=place.location))
     with ledger.transaction():
-        ledger.assets.lock(staged.asset)
-        fact = run.fact(staged.asset)
-        batch = standing_for(ledger, staged)
-        version = ledger.versions.of_fact(fact) or ledger.versions.bringing(batch.part_id)
-        if version is None:
-            replayed = require_replayable(ledger, staged)
-            version = _publish(
-                ledger, store, run, batch, place, require_check=require_check, allow_breaking=allow_breaking
-            )
-            settle(ledger, run, version=version, staged=batch, replayed=replayed, alias=place.alias)
-            log.info("Published %s: %s rows, fingerprint %s", version.ref, version.rows, version.fingerprint)
-        else:
-            log.info("An earlier try published %s; kept", version.ref)
+        version = publish_within(
+            ledger, store, run, staged, place, require_check=require_check, allow_breaking=allow_breaking
+        )
         ledger.runs.finish(run)
+    return version
+
+
+def publish_within(
+    ledger: Ledger,
+    store: DatasetStore,
+    run: TaskRun,
+    staged: StagedPart,
+    place: Place,
+    *,
+    require_check: bool,
+    allow_breaking: bool = False,
+) -> Version:
+    """Make a staged part current within the caller's transaction, or return the version that it is in already."""
+    ledger.assets.lock(staged.asset)
+    batch = standing_for(ledger, staged)
+    version = ledger.versions.of_fact(run.fact(staged.asset)) or ledger.versions.bringing(batch.part_id)
+    if version is not None:
+        log.info("An earlier try published %s; kept", version.ref)
+        return version
+    replayed = require_replayable(ledger, staged)
+    version = _publish(
+        ledger, store, run, batch, place, require_check=require_check, allow_breaking=allow_breaking
+    )
+    settle(ledger, run, version=version, staged=batch, replayed=replayed, alias=place.alias)
+    log.info("Published %s: %s rows, fingerprint %s", version.ref, version.rows, version.fingerprint)
     return version
 
 

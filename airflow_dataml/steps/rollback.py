@@ -93,7 +93,7 @@ def _roll_back(
         log.warning("%s is what readers of %s see already; nothing was moved", target.ref, place.location)
         return RolledBack(target, None)
     parts = ledger.versions.manifest(target.version_id)
-    _require_live(ledger, target, parts)
+    require_live(ledger, target, parts)
     change = Change("rollback", str(run.fact(place.asset)), to=target.facts)
     columns = ledger.versions.columns(target.version_id)
     switched = store.switch(place=place, change=change, columns=columns, parts=parts)
@@ -149,7 +149,11 @@ def _previous(ledger: Ledger, place: Place, head: Version | None, moves: Sequenc
     raise VersionNotFoundError(msg)
 
 
-def _require_live(ledger: Ledger, version: Version, parts: Sequence[Part]) -> None:
+def require_live(ledger: Ledger, version: Version, parts: Sequence[Part]) -> None:
+    """Refuse a version whose rows are gone.
+
+    :raises VersionNotFoundError: they were never kept, collected, or given back.
+    """
     gone = [p for p in parts if p.state != "live"]
     if parts and not gone:
         return

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TaskGroup
 
+from airflow_dataml.operators.approval import ApprovalOperator
 from airflow_dataml.operators.evaluation import ModelEvaluateOperator
 from airflow_dataml.operators.registry import ModelPromoteOperator
 from airflow_dataml.operators.training import ModelTrainOperator, TrainingPlanOperator
@@ -13,6 +14,7 @@ from airflow_dataml.operators.training import ModelTrainOperator, TrainingPlanOp
 if TYPE_CHECKING:
     from airflow.sdk import Asset
 
+    from airflow_dataml.core.approvals import ApprovalPolicy
     from airflow_dataml.core.evaluation import PromotionPolicy
     from airflow_dataml.core.training import TrainingSpec
     from airflow_dataml.core.windows import DataWindow
@@ -26,6 +28,7 @@ def continuous_training(
     spec: str | TrainingSpec,
     window: DataWindow | dict[str, Any],
     policy: PromotionPolicy | dict[str, Any] | None = None,
+    approval: ApprovalPolicy | dict[str, Any] | None = None,
     experiment: str | None = None,
     group_id: str | None = None,
     **task_arguments: Any,
@@ -40,6 +43,7 @@ def continuous_training(
     :param spec: YAML file of a ``TrainingSpec``, or the spec.
     :param window: which batches train and what is held out (``DataWindow``, or its fields).
     :param policy: when better is surely better (``PromotionPolicy``, or its fields).
+    :param approval: who must approve a better version before it becomes champion; nobody unless given.
     :param experiment: MLflow experiment; the model's name unless given.
     :param group_id: the model's name unless given.
     :param task_arguments: passed to all tasks, such as ``retries`` or ``dataml_conn_id``.
@@ -56,5 +60,16 @@ def continuous_training(
             task_id="evaluate", challenger=trained["version"], policy=policy, **task_arguments
         )
         evaluated: Any = evaluate.output
-        ModelPromoteOperator(task_id="promote", model=model, evaluation=evaluated["report"], **task_arguments)
+        promote = ModelPromoteOperator(
+            task_id="promote",
+            model=model,
+            evaluation=evaluated["report"],
+            approval=approval,
+            **task_arguments,
+        )
+        if approval is not None:
+            approve = ApprovalOperator(
+                task_id="approve", models={model: evaluated}, policy=approval, **task_arguments
+            )
+            approve >> promote
     return group

@@ -25,6 +25,10 @@ def dag() -> DAG:
             model("late"), dataset=dataset("rides"), target="late", spec="late.yml",
             window={"time_column": "at", "key_columns": ["id"]},
         )  # fmt: skip
+        continuous_training(
+            model("asked"), dataset=dataset("rides"), target="late", spec="late.yml",
+            window={"time_column": "at", "key_columns": ["id"]}, approval={"required": 2},
+        )  # fmt: skip
     return made
 
 
@@ -51,6 +55,15 @@ def test_both_ways_into_a_dataset_end_alike(dag: DAG, group: str) -> None:
 def test_publication_waits_for_the_check(dag: DAG) -> None:
     assert dag.get_task("rides.publish").upstream_task_ids == {"rides.stage", "rides.audit"}
     assert isinstance(dag.get_task("rides.publish").staged, PlainXComArg)
+
+
+def test_a_promotion_that_people_approve_waits_for_them(dag: DAG) -> None:
+    promote, approve = dag.get_task("asked.promote"), dag.get_task("asked.approve")
+    assert promote.upstream_task_ids == {"asked.evaluate", "asked.approve"}
+    assert approve.upstream_task_ids == {"asked.evaluate"}
+    assert promote.approval == approve.policy == {"required": 2}
+    assert dag.get_task("late.promote").approval is None
+    assert not dag.has_task("late.approve")
 
 
 @pytest.mark.parametrize("said", [{}, {"path": "a", "sql": "b"}], ids=["neither", "both"])

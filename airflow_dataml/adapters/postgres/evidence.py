@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.errors import NotFoundError
-from airflow_dataml.core.governance import Incident, Report
+from airflow_dataml.core.governance import AuditEntry, Incident, Report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -190,6 +190,16 @@ class PostgresAudit:
             "INSERT INTO dataml.audit (actor, action, subject, detail) VALUES (%s, %s, %s, %s)",
             [f"task:{run.identity.task}", action, subject, Jsonb(dict(detail))],
         )
+
+    def entries(self, subject: str) -> list[AuditEntry]:
+        """Return what was done to a subject, oldest first, each entry hashed again."""
+        rows = self._db.rows(
+            """SELECT seq, at, actor, action, subject, detail,
+                      hash = dataml.audit_hash(seq, at, actor, action, subject, detail, prev_hash) AS intact
+               FROM dataml.audit WHERE subject COLLATE "C" = %s ORDER BY seq""",
+            [subject],
+        )
+        return [AuditEntry(**row) for row in rows]
 
     def verify(self) -> tuple[int, str | None]:
         """Return how many entries there are, and the first fault or ``None``; reads every entry."""

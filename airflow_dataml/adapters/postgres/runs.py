@@ -66,6 +66,15 @@ class PostgresRuns:
             [state, run.input_digest, run.run_key, run.generation],
         )
 
+    def triggered_by(self, version_id: int) -> str | None:
+        """Return who triggered the run that made a version."""
+        row = self._db.row(
+            """SELECT r.environment ->> 'triggered_by' AS name FROM dataml.version v JOIN dataml.run r USING (run_key)
+               WHERE v.version_id = %s""",
+            [version_id],
+        )
+        return row["name"] if row else None
+
     def renew(self, run: TaskRun) -> TaskRun:
         """Start the next generation, because what this one wrote says nothing."""
         generation = self._db.scalar(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import random
 import time
@@ -13,7 +14,7 @@ from airflow_dataml.core.refs import quote_identifier
 from airflow_dataml.core.schemas import normal_type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from airflow_dataml.adapters.postgres.connection import Connection
     from airflow_dataml.core.datasets import Part
@@ -91,15 +92,24 @@ def point_view(
     in_short_waits(db, replace, what=f"view {view}")
 
 
-def in_short_waits(db: Connection, act: Callable[[], None], *, what: str) -> None:
-    """Run a statement that needs an exclusive lock, giving way to readers between tries.
+def longer_and_longer() -> Iterator[int]:
+    """Milliseconds to wait in each try: doubling, up to half a second."""
+    yield from (min(_FIRST_WAIT_MS * 2**tries, _LONGEST_WAIT_MS) for tries in range(5))
+    yield from itertools.repeat(_LONGEST_WAIT_MS)
 
+
+def in_short_waits(
+    db: Connection, act: Callable[[], None], *, what: str, waits: Iterator[int] | None = None
+) -> None:
+    """Run what needs exclusive locks, giving way to readers between tries.
+
+    :param waits: milliseconds to wait for a lock in each try, without end; doubling unless given.
     :raises LedgerError: the lock was not to be had within two minutes.
     """
     import psycopg
 
-    wait, began = _FIRST_WAIT_MS, time.monotonic()
-    while True:
+    began = time.monotonic()
+    for wait in waits or longer_and_longer():
         try:
             with db.raw.transaction():
                 db.raw.execute(f"SET LOCAL lock_timeout = {wait}")
@@ -113,9 +123,9 @@ def in_short_waits(db: Connection, act: Callable[[], None], *, what: str) -> Non
             if waited > _DEADLINE_S:
                 msg = f"{what} was read without a pause for {waited:.0f} s, so it could not be switched; a retry may find it free."
                 raise LedgerError(msg) from err
-            log.info("%s is being read; trying again (waited %.1f s)", what, waited)
+            level = logging.INFO if wait >= _FIRST_WAIT_MS else logging.DEBUG
+            log.log(level, "%s is being read; trying again (waited %.1f s)", what, waited)
         time.sleep(random.uniform(0.5, 1.5) * wait / 1000)  # noqa: S311 - no secret
-        wait = min(wait * 2, _LONGEST_WAIT_MS)
 
 
 def _is_lock_timeout(err: BaseException) -> bool:

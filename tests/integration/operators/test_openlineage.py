@@ -17,6 +17,7 @@ import airflow_dataml.decorators
 import airflow_dataml.operators
 from airflow_dataml.assets import dataset, external
 from airflow_dataml.core.errors import GateError
+from airflow_dataml.core.lineage import version_node
 from airflow_dataml.operators.base import DataMLOperator
 from airflow_dataml.operators.branches import (
     BranchCreateOperator,
@@ -30,6 +31,7 @@ from airflow_dataml.operators.datasets import (
     DatasetTransformOperator,
 )
 from airflow_dataml.operators.maintenance import DatasetCompactOperator, DatasetRetainOperator
+from airflow_dataml.operators.point_in_time import PointInTimeJoinOperator
 from airflow_dataml.operators.quality import QualityCheckOperator
 from airflow_dataml.operators.quarantine import QuarantineReplayOperator
 from airflow_dataml.operators.staging import DatasetLoadOperator, StagingOperator
@@ -60,7 +62,7 @@ DATASETS = {
     "_QualityDecoratedOperator", "_StageDecoratedOperator", "_TransformDecoratedOperator",
 }  # fmt: skip
 # Told where their own tests are.
-ELSEWHERE = {"DatasetDiffOperator", "ModelReproduceOperator"}
+ELSEWHERE = {"DatasetDiffOperator", "ModelReproduceOperator", "PointInTimeJoinOperator"}
 # They touch the ledger's own books and no dataset.
 BOOKS = {
     "CatalogCrawlOperator", "CatalogExportOperator", "CatalogRegisterOperator",
@@ -258,6 +260,29 @@ def test_a_refused_batch_is_a_failure_with_its_checks_and_no_output(story: Story
         failed = {one["name"] for one in facets["assertions"] if not one["success"]}
         assert failed == {"invalid(km)", "invalid(kind)"}
         assert "version" not in told.input("public.rides")["facets"]
+
+
+def test_a_join_in_time_tells_both_versions_and_their_columns(story: Story) -> None:
+    ingest(story, 1)
+    priced = dataset("priced_rides")
+    last = {"dataset": RIDES, "keys": ["id"], "time_column": "at", "columns": ["km"], "prefix": "last_"}
+    join = PointInTimeJoinOperator(
+        task_id="join", dataset=priced, spine=FEATURES, time_column="at", joins=[last], mode="append"
+    )
+    told = story.go(join)
+    assert told.names("inputs") >= {(SERVER, told.input("public.rides")["name"])}
+    staged = told.result
+    publish = story.go(
+        DatasetPublishOperator(task_id="put", dataset=priced, staged=staged, require_check=False)
+    )
+    fields = publish.output("public.priced_rides")["facets"]["columnLineage"]["fields"]
+    assert {one["field"] for one in fields["last_km"]["inputFields"]} >= {"km"}
+    with story.world.ledger() as ledger:
+        start = str(version_node(ledger.versions.find("priced_rides").version_id))
+        made = {node.label for node in ledger.lineage.walk(start, direction="upstream").nodes}
+        equal = ledger.connection.scalar("SELECT count(*) FROM public.priced_rides WHERE km = last_km")
+    assert {"priced_rides@1", "rides@1", "ride_features@1"} <= made
+    assert equal == staged["rows"]
 
 
 def test_a_file_reaches_the_version_it_became(story: Story) -> None:

@@ -12,7 +12,7 @@ from airflow_dataml.cli.main import build_parser, main
 from airflow_dataml.cli.spec import Command
 
 NAMES = [
-    "audit verify", "branch create", "branch diff", "branch drop", "branch list", "branch merge",
+    "approvals", "audit verify", "branch create", "branch diff", "branch drop", "branch list", "branch merge",
     "branch show", "catalog crawl", "catalog delete", "catalog describe", "catalog export", "catalog merge", "catalog register",
     "catalog restore", "catalog search", "catalog show", "catalog tag", "contract diff", "contract export", "contract import", "contract init", "contract test",
     "dataset adopt", "dataset compact", "dataset diff", "dataset list", "dataset read", "dataset release",
@@ -20,8 +20,8 @@ NAMES = [
     "delivery dead", "delivery pause", "delivery purge", "delivery replay", "delivery resume", "delta adopt", "delta changes",
     "delta constrain", "delta discard", "delta history", "delta vacuum",
     "drain", "gc", "incident list",
-    "lineage", "migrate", "model card", "model explain", "model list", "model show", "model versions", "quarantine discard",
-    "quarantine list", "quarantine rows", "quarantine show", "report", "reproduce", "sql lineage", "status",
+    "lineage", "migrate", "model adopt", "model card", "model explain", "model list", "model log-predictions", "model manifest", "model reconcile", "model rollback", "model show", "model trials", "model versions", "quarantine discard",
+    "quarantine list", "quarantine rows", "quarantine show", "release", "report", "reproduce", "sql lineage", "status",
 ]  # fmt: skip
 
 
