@@ -157,6 +157,7 @@ def record_tuning(
         "space": spec.space.model_dump(mode="json")["parameters"],
         "spec": spec.space.apply(spec.training, chosen.params).model_dump(mode="json"),
         **result.to_dict(),
+        "summary": f"trial {chosen.number} of {len(trials)}: {shown(chosen, spec)}",
     }
     model = spec.training.model
     with ledger.transaction():

@@ -257,7 +257,9 @@ def minute(rounds: int) -> None:
         for turn in range(rounds):
             hand.append(in_process_of_its_own("Lightning, sliced", data, epochs)[2])
             ours.append(whole_task(data, epochs, Path(place) / f"task{turn}")[1])
-    print(f"{epochs} epochs: Lightning by hand {min(hand):.1f} s, ours {min(ours):.1f} s wall: {min(ours) / min(hand) - 1:+.1%}")
+    print(
+        f"{epochs} epochs: Lightning by hand {min(hand):.1f} s, ours {min(ours):.1f} s wall: {min(ours) / min(hand) - 1:+.1%}"
+    )
 
 
 def main() -> None:

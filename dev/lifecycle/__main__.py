@@ -135,7 +135,7 @@ class Demo:
             self._console.say(f"Airflow stopped in {seconds:.0f} s, {len(left) or 'no'} processes left{note}")
 
     def _wait_for_dags(self, server: Server) -> None:
-        from dev.lifecycle.story import DAGS
+        from dev.lifecycle.chapters import DAGS
 
         server.wait_for_dags(DAGS)
         self._console.say(f"{len(DAGS)} DAGs are parsed and unpaused")
@@ -150,7 +150,7 @@ class Demo:
         return {"Start": ready, **story.durations}
 
     def _end(self, server: Server, durations: dict[str, float], *, headless: bool) -> int:
-        from dev.lifecycle.story import MODEL
+        from dev.lifecycle.chapters import MODEL
         from dev.lifecycle.summary import summary
 
         say, title = self._console.say, self._console.title

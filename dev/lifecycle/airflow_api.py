@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 _ATTEMPTS = 4
 _UNAUTHORIZED = 401
 _SERVER_ERROR = 500
+_NOT_NOW = (404, 409)
 FINISHED_RUN = frozenset({"success", "failed"})
 
 
@@ -22,7 +23,7 @@ class AirflowApi:
     """
 
     def __init__(self, base: str, *, user: str, password: str) -> None:
-        self.base = base
+        self.base, self.user = base, user
         self._login = {"username": user, "password": password}
         self._token: str | None = None
 
@@ -73,9 +74,11 @@ class AirflowApi:
         """Let a DAG run."""
         self.call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False}, update_mask="is_paused")
 
-    def trigger(self, dag_id: str, *, partition_key: str | None = None) -> str:
+    def trigger(
+        self, dag_id: str, *, partition_key: str | None = None, conf: dict[str, str] | None = None
+    ) -> str:
         """Start a run; its id."""
-        body: dict[str, Any] = {"logical_date": None}
+        body: dict[str, Any] = {"logical_date": None, "conf": conf or {}}
         if partition_key is not None:
             body["partition_key"] = partition_key
         return self.call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"]
@@ -94,6 +97,19 @@ class AirflowApi:
         """Task instances of a run."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances"
         return self.call("GET", path, limit=100)["task_instances"]
+
+    def approve(self, task: dict[str, Any], comment: str) -> bool:
+        """Answer a task that waits for a person, as the page *Required Actions* does; whether it was taken."""
+        place = f"{task['dag_id']}/dagRuns/{quote(task['dag_run_id'], safe='')}"
+        path = f"/api/v2/dags/{place}/taskInstances/{task['task_id']}/{task['map_index']}/hitlDetails"
+        try:
+            self.call("PATCH", path, {"chosen_options": ["Approve"], "params_input": {"comment": comment}})
+        except urllib.error.HTTPError as err:
+            # Somebody else was a moment earlier, or it waits no more.
+            if err.code in _NOT_NOW:
+                return False
+            raise
+        return True
 
     def pending_partitions(self) -> int:
         """How many partitioned runs have some of their events and no run yet."""

@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING
 
 from airflow_dataml.core.lineage import version_node
 from airflow_dataml.emission import default_spool
+from dev.lifecycle.chapters import (
+    BACK,
+    FORTH,
+    MODEL,
+    REPORT,
+    is_crawled,
+    is_released,
+    model_reports,
+    observed,
+)
 from dev.lifecycle.external import LAKE
 from dev.lifecycle.landing import CORRUPTED
-from dev.lifecycle.story import MODEL, REPORT, is_crawled, model_reports, observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,9 +66,9 @@ def run_checks(ledger: PostgresLedger) -> Iterator[Result]:
         yield Result(name, problem)
 
 
-@check("flight_delay has exactly two versions")
-def _two_versions(ledger: PostgresLedger) -> str | None:
-    return _unless(_numbers(ledger, MODEL), [1, 2])
+@check("flight_delay has exactly three versions: two that were asked for, and a tuned one")
+def _versions(ledger: PostgresLedger) -> str | None:
+    return _unless(_numbers(ledger, MODEL), [1, 2, 3])
 
 
 @check("the champion is version 2, the previous one version 1")
@@ -72,7 +81,7 @@ def _aliases(ledger: PostgresLedger) -> str | None:
 def _promotions(ledger: PostgresLedger) -> str | None:
     decisions = [r for r in ledger.reports.list(asset=MODEL, limit=200) if r.kind == "decision"]
     promoted = {r.body.get("version") for r in decisions if r.body["action"] == "promote"}
-    return _unless(promoted, {f"{MODEL}@1", f"{MODEL}@2"}) or _reasonless(decisions)
+    return _unless(promoted - {f"{MODEL}@3"}, {f"{MODEL}@1", f"{MODEL}@2"}) or _reasonless(decisions)
 
 
 @check("November raised no alarm, and the decision was to wait")
@@ -192,10 +201,10 @@ def _audit(ledger: PostgresLedger) -> str | None:
     return fault or (None if entries else "it is empty")
 
 
-@check("MLflow has one run per version")
+@check("MLflow has one run per version, and one of the tuning")
 def _mlflow(ledger: PostgresLedger) -> str | None:
     runs = ledger.connection.scalar("SELECT count(*) FROM mlflow.runs WHERE lifecycle_stage = 'active'")
-    return _unless(runs, 2)
+    return _unless(runs, 4)
 
 
 @check(
@@ -271,6 +280,32 @@ def _reproduced(ledger: PostgresLedger) -> str | None:
 def _card(ledger: PostgresLedger) -> str | None:
     report = _review(ledger, "card")
     return None if report.verdict == "pass" else f"{report.verdict}: {report.body['summary']}"
+
+
+@check("both halves of the tuning made twelve trials of one study, and one of the front was trained")
+def _tuned(ledger: PostgresLedger) -> str | None:
+    body = _review(ledger, "tuning").body
+    states = [trial["state"] for trial in body["trials"]]
+    trained = _model(ledger, 3).facts["spec"] == body["spec"]
+    return _unless((states, body["best"] in body["front"], trained), (["complete"] * 12, True, True))
+
+
+@check("both releases were asked for by one person and approved by two others")
+def _approved(ledger: PostgresLedger) -> str | None:
+    found = {
+        tuple(report.body["facts"]["approved_by"]) + tuple(report.body["requesters"])
+        for report in ledger.reports.list(asset=MODEL, limit=200)
+        if report.kind == "approval"
+    }
+    return _unless(found, {("ann", "bob", "admin")})
+
+
+@check(
+    "after going back and forth readers see the newest features, and the champion that was trained on them"
+)
+def _released(ledger: PostgresLedger) -> str | None:
+    moved = [is_released(ledger, way["features"], way["model"]) for way in (BACK, FORTH)]
+    return _unless((moved, ledger.versions.find("flight_features").number), ([True, True], 4))
 
 
 def _review(ledger: PostgresLedger, kind: ReportKind) -> Report:

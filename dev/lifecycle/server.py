@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from dev.lifecycle.state import State
 
 USER = PASSWORD = "admin"  # noqa: S105 - the server listens on this machine alone
+# People who may answer; their passwords are their names.
+REVIEWERS = ("ann", "bob")
 COMPONENTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 _START_SECONDS = 300.0
 _PARSE_SECONDS = 180.0
@@ -63,7 +65,7 @@ def airflow_environment(
         "CORE__PARALLELISM": "4",
         "CORE__LOAD_EXAMPLES": "False",
         "CORE__DAGS_FOLDER": str(dags),
-        "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join([f"{USER}:admin", *(f"{name}:op" for name in REVIEWERS)]),
         "CORE__EXECUTION_API_SERVER_URL": f"{base}/execution/",
         "DATABASE__SQL_ALCHEMY_CONN": (
             f"postgresql+psycopg://{metadata['user']}@/{metadata['dbname']}?host={metadata['host']}"
@@ -135,13 +137,14 @@ class Server:
         self.environment = environment
         self.base = environment["AIRFLOW__API__BASE_URL"]
         self.api = AirflowApi(self.base, user=USER, password=PASSWORD)
+        self.reviewers = [AirflowApi(self.base, user=name, password=name) for name in REVIEWERS]
         self._tell = tell
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Launch; returns at once."""
         passwords = self.state.airflow_home / "simple_auth_manager_passwords.json.generated"
-        passwords.write_text(json.dumps({USER: PASSWORD}) + "\n")
+        passwords.write_text(json.dumps({USER: PASSWORD} | {name: name for name in REVIEWERS}) + "\n")
         with self.state.server_log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "airflow", "standalone"],

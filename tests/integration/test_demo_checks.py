@@ -16,9 +16,9 @@ from airflow_dataml.core.refs import TaskKey
 from airflow_dataml.core.runs import RunIdentity
 from airflow_dataml.core.stores import NewPart
 from airflow_dataml.steps.lineage import store_events
+from dev.lifecycle.chapters import CHAPTERS, REPORT
 from dev.lifecycle.checks import run_checks
 from dev.lifecycle.external import WAREHOUSE, spark_events
-from dev.lifecycle.story import CHAPTERS, REPORT
 from dev.lifecycle.summary import News, summary
 
 if TYPE_CHECKING:
@@ -137,14 +137,39 @@ def told(ledger: PostgresLedger) -> PostgresLedger:
     ledger.incidents.open(
         asset="flights", kind="data", severity="high", title="batch 2014-01", report_id=refusal.report_id
     )
+    reviewed_and_released(write, features, (first, second))
     later_chapters(write)
     everybodys_lineage(write)
     ledger.audit.add(action="promote", subject=second.ref, run=write.run(), detail={})
     ledger.connection.execute("CREATE SCHEMA mlflow")
     ledger.connection.execute(
-        "CREATE TABLE mlflow.runs AS SELECT 'active' AS lifecycle_stage FROM generate_series(1, 2)"
+        "CREATE TABLE mlflow.runs AS SELECT 'active' AS lifecycle_stage FROM generate_series(1, 4)"
     )
     return ledger
+
+
+def reviewed_and_released(
+    write: Writer, features: dict[str, Version], models: tuple[Version, Version]
+) -> None:
+    """A champion looked at closely, settings tried, and both going back and forth with two people's approval."""
+    origins = [{"value": value} for value in ("EWR", "JFK", "LGA")]
+    write.report("explanation", "pass", features=[{"feature": "dep_delay"}], slices=origins)
+    write.report("reproduction", "pass", summary="bit-equal")
+    write.report("card", "pass", summary="everything is there")
+    trials = [{"state": "complete"} for _ in range(12)]
+    write.report("tuning", "pass", trials=trials, best=3, front=[3], spec={"seed": 1})
+    write.ledger.versions.add(run=(run := write.run()), fact=run.fact(MODEL), facts={"spec": {"seed": 1}})
+    write.report("decision", "fail", version=f"{MODEL}@3", action="keep", reasons=["no better"])
+    for number, months in ((0, "2013-10"), (1, "2013-12")):
+        write.report("approval", "pass", facts={"approved_by": ["ann", "bob"]}, requesters=["admin"])
+        identity = RunIdentity(task=TaskKey("flights_release", f"run{number}", "release"))
+        run = write.ledger.runs.begin(identity, input_digest="")
+        moves = {(MODEL, "champion"): models[number], ("flight_features", "current"): features[months]}
+        with write.ledger.transaction():
+            for (asset, alias), version in moves.items():
+                write.ledger.versions.move_alias(
+                    asset=asset, name=alias, version_id=version.version_id, run=run
+                )
 
 
 def later_chapters(write: Writer) -> None:
@@ -256,6 +281,21 @@ def test_an_empty_ledger_fails_every_check_but_the_last_batch(ledger: PostgresLe
         ),
         pytest.param(
             "UPDATE dataml.report SET verdict = 'fail' WHERE kind = 'monitor'", "November", id="cried wolf"
+        ),
+        pytest.param(
+            "UPDATE dataml.report SET verdict = 'fail' WHERE kind = 'reproduction'",
+            "trained again",
+            id="other weights",
+        ),
+        pytest.param(
+            "UPDATE dataml.report SET body = body || '{\"requesters\": [\"ann\"]}' WHERE kind = 'approval'",
+            "both releases",
+            id="approved by who asked",
+        ),
+        pytest.param(
+            "UPDATE dataml.alias_history SET moved_at = now() WHERE name = 'champion'",
+            "after going back",
+            id="not together",
         ),
     ],
 )
