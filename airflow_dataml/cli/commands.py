@@ -89,7 +89,14 @@ def _assets(what: str, plural: str, ref: str) -> Group:
             *(
                 (*maintenance.DATASET_COMMANDS, *diffing.COMMANDS, *adoption.COMMANDS)
                 if what == "dataset"
-                else (*model_card.COMMANDS, MANIFEST, MODEL_ROLLBACK, *prediction_log.COMMANDS, *registry.COMMANDS, *tuning.COMMANDS)
+                else (
+                    *model_card.COMMANDS,
+                    MANIFEST,
+                    MODEL_ROLLBACK,
+                    *prediction_log.COMMANDS,
+                    *registry.COMMANDS,
+                    *tuning.COMMANDS,
+                )
             ),
         ),
     )

@@ -108,7 +108,11 @@ def test_connection_types_are_those_of_the_hooks():
 
 def test_connection_fields_are_those_the_hooks_read():
     fields = {entry["connection-type"]: sorted(entry["conn-fields"]) for entry in INFO["connection-types"]}
-    assert fields == {"dataml": ["sslmode"], "dataml_mlflow": ["artifact_location", "mlflow_schema"], "dataml_ray": ["python", "runtime_env", "work_dir"]}
+    assert fields == {
+        "dataml": ["sslmode"],
+        "dataml_mlflow": ["artifact_location", "mlflow_schema"],
+        "dataml_ray": ["python", "runtime_env", "work_dir"],
+    }
 
 
 def test_what_is_named_exists():
