@@ -11,7 +11,14 @@ ROOT = Path(__file__).parent.parent
 # In the order in which they are read.
 PAGES = tuple(
     ROOT / name
-    for name in ("README.md", "docs/datasets.md", "docs/quality.md", "docs/lineage.md", "docs/reference.md")
+    for name in (
+        "README.md",
+        "docs/datasets.md",
+        "docs/quality.md",
+        "docs/models.md",
+        "docs/lineage.md",
+        "docs/reference.md",
+    )
 )
 _BLOCK = re.compile(r"<!-- region (\S+) (\S+) -->\n```python\n.*?```\n<!-- endregion -->", re.DOTALL)
 
