@@ -62,11 +62,15 @@ DATASETS = {
     "_QualityDecoratedOperator", "_StageDecoratedOperator", "_TransformDecoratedOperator",
 }  # fmt: skip
 # Told where their own tests are.
-ELSEWHERE = {"DatasetDiffOperator", "ModelReproduceOperator", "PointInTimeJoinOperator"}
+ELSEWHERE = {
+    "DatasetDiffOperator", "ModelCardOperator", "ModelExplainOperator", "ModelReproduceOperator",
+    "ModelRollbackOperator", "ModelTuneChoiceOperator", "ModelTuneOperator", "PointInTimeJoinOperator",
+    "ReleaseOperator",
+}  # fmt: skip
 # They touch the ledger's own books and no dataset.
 BOOKS = {
     "CatalogCrawlOperator", "CatalogExportOperator", "CatalogRegisterOperator",
-    "LineageDrainOperator", "LineageEmitOperator",
+    "ApprovalOperator", "LineageDrainOperator", "LineageEmitOperator", "RayJobOperator", "RegistryReconcileOperator",
 }  # fmt: skip
 
 
