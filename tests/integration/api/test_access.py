@@ -34,6 +34,7 @@ BODIES = {
     "/delivery/{backend}/replay": {},
     "/api/v1/lineage": {},
     "/api/v1/lineage/batch": [],
+    "/api/v1/models/{model:path}/predictions": [],
 }
 
 

@@ -9,8 +9,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_dataml.operators.quality import QualityCheckOperator
-from tests.integration.operators.harness import killed_after, run
+from tests.integration.operators.harness import run
 from tests.integration.operators.world import World, snapshot
+from tests.killing import killed_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,8 +15,9 @@ from airflow_dataml.operators.quality import QualityCheckOperator
 from airflow_dataml.operators.quarantine import QuarantineReplayOperator
 from airflow_dataml.task_groups.replay_quarantine import replay_quarantine
 from airflow_dataml.task_groups.write_audit_publish import write_audit_publish
-from tests.integration.operators.harness import RIDES, batch, killed_after, run
+from tests.integration.operators.harness import RIDES, batch, run
 from tests.integration.operators.world import World, snapshot
+from tests.killing import killed_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

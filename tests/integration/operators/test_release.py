@@ -8,7 +8,8 @@ import pytest
 
 from airflow_dataml.core.errors import ApprovalDeniedError, SpecError
 from airflow_dataml.operators.release import ModelRollbackOperator, ReleaseOperator
-from tests.integration.operators.harness import DEMAND, RIDES, context, killed_after, run
+from tests.integration.operators.harness import DEMAND, RIDES, context, run
+from tests.killing import killed_after
 from tests.releasing import register_versions
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from airflow_dataml.assets import external
 from airflow_dataml.core.errors import GateError, SpecError
 from airflow_dataml.operators.datasets import DatasetPublishOperator, DatasetStageOperator
 from airflow_dataml.operators.versions import DatasetRollbackOperator, DatasetSnapshotOperator
-from tests.integration.operators.harness import RIDES, batch, context, killed_after, run
+from tests.integration.operators.harness import RIDES, batch, context, run
 from tests.integration.operators.world import World, snapshot
+from tests.killing import killed_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable

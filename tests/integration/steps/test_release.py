@@ -21,8 +21,8 @@ from airflow_dataml.core.errors import (
 )
 from airflow_dataml.core.release import DatasetTarget, ReleaseRequest
 from airflow_dataml.steps.release import Released, release
-from tests.integration.operators.harness import killed_after
 from tests.integration.steps.rides import Rides
+from tests.killing import killed_after
 from tests.releasing import register_versions
 from tests.support import identity
 
