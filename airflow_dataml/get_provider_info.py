@@ -5,6 +5,13 @@ from __future__ import annotations
 _NAME = "DataML"
 _PACKAGE = "airflow_dataml"
 _VERSION = "0.1.0"
+_OPERATORS = (
+    *("approval", "branches", "card", "catalog", "datasets", "diffs"),
+    *("evaluation", "explanation", "exports", "lineage", "maintenance", "monitoring"),
+    *("point_in_time", "quality", "quarantine", "ray", "reconcile", "registry"),
+    *("release", "reproduce", "scoring", "staging", "training", "tune"),
+    "versions",
+)
 _SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
 
@@ -20,34 +27,7 @@ def get_provider_info() -> dict[str, object]:
         "description": "DataOps and MLOps as one platform inside Apache Airflow: versions, contracts, "
         "training, alarms and blame on one ledger.",
         "integrations": [{"integration-name": _NAME, "tags": ["service"]}],
-        "operators": _modules(
-            "operators",
-            "approval",
-            "branches",
-            "card",
-            "catalog",
-            "datasets",
-            "diffs",
-            "evaluation",
-            "explanation",
-            "exports",
-            "lineage",
-            "maintenance",
-            "monitoring",
-            "point_in_time",
-            "quality",
-            "quarantine",
-            "ray",
-            "reconcile",
-            "registry",
-            "release",
-            "reproduce",
-            "scoring",
-            "staging",
-            "training",
-            "tune",
-            "versions",
-        ),
+        "operators": _modules("operators", *_OPERATORS),
         "sensors": _modules("sensors", "datasets", "overdue"),
         "triggers": _modules("triggers", "datasets", "drain", "overdue", "ray"),
         "hooks": _modules("hooks", "ledger", "lineage", "mlflow", "ray"),
