@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from airflow_dataml.assets import model
 from airflow_dataml.core.card_document import CardFormat
 from airflow_dataml.core.errors import SpecError
 from airflow_dataml.core.facets import outcome, parameters
@@ -56,12 +55,7 @@ class ModelCardOperator(DataMLOperator):
 
     def declares(self) -> Declared:
         """Return the model."""
-        try:
-            described = model(str(self.version).partition("@")[0])
-        except SpecError:
-            # Not rendered yet, or no name at all, which the task itself will refuse.
-            return Declared(kind="DOCUMENTATION", models=True)
-        return Declared(kind="DOCUMENTATION", inputs=[described], subject=described)
+        return Declared.of_model("DOCUMENTATION", self.version)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Write and keep the card; return the report's id, its verdict, the digest and what is missing."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataml.assets import model
-from airflow_dataml.core.errors import SpecError
 from airflow_dataml.core.evaluation import PromotionPolicy
 from airflow_dataml.core.facets import outcome, parameters
 from airflow_dataml.operators.base import DataMLOperator, authored
@@ -53,12 +51,7 @@ class ModelEvaluateOperator(DataMLOperator):
 
     def declares(self) -> Declared:
         """Return the model; its opponent and the holdout are found when it is measured."""
-        try:
-            measured = model(str(self.challenger).partition("@")[0])
-        except SpecError:
-            # Not rendered yet, or no name at all, which the task itself will refuse.
-            return Declared(kind="EVALUATION", models=True)
-        return Declared(kind="EVALUATION", inputs=[measured], subject=measured)
+        return Declared.of_model("EVALUATION", self.challenger)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Evaluate and return the report's id and verdict."""

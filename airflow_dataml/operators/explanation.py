@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataml.assets import model
-from airflow_dataml.core.errors import SpecError
 from airflow_dataml.core.explanation import ExplanationSpec
 from airflow_dataml.core.facets import outcome, parameters
 from airflow_dataml.operators.base import DataMLOperator, authored, refuse_branch
@@ -67,12 +65,7 @@ class ModelExplainOperator(DataMLOperator):
 
     def declares(self) -> Declared:
         """Return the model; the holdout is found when it is explained."""
-        try:
-            explained = model(str(self.version).partition("@")[0])
-        except SpecError:
-            # Not rendered yet, or no name at all, which the task itself will refuse.
-            return Declared(kind="EXPLANATION", models=True)
-        return Declared(kind="EXPLANATION", inputs=[explained], subject=explained)
+        return Declared.of_model("EXPLANATION", self.version)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Explain and return the report's id, its verdict and the shares of the features."""

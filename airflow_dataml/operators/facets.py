@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from airflow.sdk import Asset
 
-from airflow_dataml.assets import facts_of
-from airflow_dataml.core.errors import DataMLError
+from airflow_dataml.assets import facts_of, model
+from airflow_dataml.core.errors import DataMLError, SpecError
 from airflow_dataml.core.facets import DatasetFact, TaskLineage, assertions
 from airflow_dataml.facets import dataset_object, declared_fact, facet_objects
 from airflow_dataml.naming import NAMING, Names, ledger_database, registry_namespace
@@ -52,6 +52,19 @@ class Declared:
     sql: str | None = None
     models: bool = False
     hands_over: bool = False
+
+    @classmethod
+    def of_model(cls, kind: str, version: object) -> Self:
+        """Return the model that a version is of, as what is read.
+
+        :param version: ``name@number`` or ``name@alias``; a template where it is not rendered yet.
+        """
+        try:
+            asset = model(str(version).partition("@")[0])
+        except SpecError:
+            # A template, or no name at all, which the task itself will refuse.
+            return cls(kind=kind, models=True)
+        return cls(kind=kind, inputs=[asset], subject=asset)
 
 
 class LineageTelling:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml import config
-from airflow_dataml.assets import model
-from airflow_dataml.core.errors import SpecError
 from airflow_dataml.core.facets import outcome
 from airflow_dataml.hooks.mlflow import MlflowHook
 from airflow_dataml.operators.base import DataMLOperator
@@ -43,12 +41,7 @@ class ModelReproduceOperator(DataMLOperator):
 
     def declares(self) -> Declared:
         """Return the model; which data it learnt from the ledger knows."""
-        try:
-            measured = model(str(self.version).partition("@")[0])
-        except SpecError:
-            # Not rendered yet, or no name at all, which the task itself will refuse.
-            return Declared(kind="REPRODUCTION", models=True)
-        return Declared(kind="REPRODUCTION", inputs=[measured], subject=measured)
+        return Declared.of_model("REPRODUCTION", self.version)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Reproduce and return the report's id and verdict."""

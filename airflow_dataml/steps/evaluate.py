@@ -47,6 +47,12 @@ class Bench:
     scorers: ScorerLoader
     work_dir: Path
 
+    def open(self, version: Version) -> Scorer:
+        """Load a model version; see ``steps.models.open_model``."""
+        return open_model(
+            version=version, registry=self.registry, scorers=self.scorers, work_dir=self.work_dir
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -139,11 +145,11 @@ def _compare(
     require_columns(ledger, plan, policy.columns)
     wanted = _columns(spec) + (_columns(champion.facts["spec"]) if champion else ()) + policy.columns
     export_holdout(ledger, warehouse, version, plan, wanted, path)
-    scorer = _open(version, bench)
+    scorer = bench.open(version)
     labels, scores, columns = score_holdout(scorer, spec["target"], path, policy.columns)
     timings: list[float] = []
     if champion is not None:
-        other = _open(champion, bench)
+        other = bench.open(champion)
         opponent: tuple[str, Any] = (champion.ref, score_holdout(other, spec["target"], path)[1])
         timings = time_scoring(other, path)
     else:
@@ -164,12 +170,6 @@ def _compare(
     previous = window.report.report_id if window.report else None
     look = comparison.look.during(since=plan.cut, until=window.until, previous=previous)
     return replace(comparison, look=look)
-
-
-def _open(version: Version, bench: Bench) -> Scorer:
-    return open_model(
-        version=version, registry=bench.registry, scorers=bench.scorers, work_dir=bench.work_dir
-    )
 
 
 def _columns(spec: dict[str, Any]) -> tuple[str, ...]:

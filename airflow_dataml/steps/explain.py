@@ -14,7 +14,7 @@ from airflow_dataml.core.lineage import Edge, report_node, version_node
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.windows import TrainingPlan
 from airflow_dataml.steps.attribution import Case, explain_case
-from airflow_dataml.steps.models import open_model, tidy
+from airflow_dataml.steps.models import tidy
 from airflow_dataml.steps.train import export_rows
 
 if TYPE_CHECKING:
@@ -113,9 +113,7 @@ def _case(
     if not rows:
         msg = f"the holdout of {version.ref} has no labelled row of {plan.version} from {plan.cut} on: nothing can be measured."
         raise SpecError(msg)
-    scorer = open_model(
-        version=version, registry=bench.registry, scorers=bench.scorers, work_dir=bench.work_dir
-    )
+    scorer = bench.open(version)
     read, scores = _sample(scorer, path, (*columns, trained["target"]), rows, spec)
     return Case(
         scorer=scorer,
@@ -155,9 +153,8 @@ def _sample(
 def _against(ledger: Ledger, version: Version) -> Report | None:
     """The explanation to compare with: the champion's, else that of the nearest earlier version with one."""
     champion = ledger.versions.alias(version.asset, "champion")
-    others = [champion] if champion and champion.version_id != version.version_id else []
-    for other in others:
-        report = _explanation_of(ledger, other)
+    if champion is not None and champion.version_id != version.version_id:
+        report = _explanation_of(ledger, champion)
         if report is not None:
             return report
     for number in range(version.number - 1, max(0, version.number - 1 - _EARLIER), -1):

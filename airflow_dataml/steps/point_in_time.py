@@ -119,7 +119,7 @@ def _known(
     parts: dict[int, Part] = {}
     last: dict[int, int] = {}
     for version_id, moment in ledger.versions.seen(asset, until=version.version_id):
-        manifest = ledger.versions.manifest(version_id)
+        manifest = ledger.versions.manifest(version_id, profiles=False)
         seen.append(([part.part_id for part in manifest], moment))
         parts |= {part.part_id: part for part in manifest}
         last |= dict.fromkeys((part.part_id for part in manifest), version_id)

@@ -19,7 +19,7 @@ from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.stores import Change, NewPart
 from airflow_dataml.steps.branches import location_on
 from airflow_dataml.steps.column_maps import scored_from
-from airflow_dataml.steps.models import open_model, tidy
+from airflow_dataml.steps.models import tidy
 from airflow_dataml.steps.publish import place_of, switch
 from airflow_dataml.steps.scoring import (
     CHAMPION,
@@ -115,7 +115,7 @@ def score_batch(
         tidy(bench.work_dir / fact.digest)
         log.info("An earlier try published %s; kept", done.ref)
         return done
-    panel = Panel({role: _open(v, bench) for role, v in roles.items()}, roles)
+    panel = Panel({role: bench.open(v) for role, v in roles.items()}, roles)
     job = _job(ledger, warehouse, panel, version, fact.digest, options, model, bench)
     with ledger.transaction():
         part = _stage(ledger, warehouse, run, predictions, job, parts, key_columns, version)
@@ -137,12 +137,6 @@ def score_batch(
     return result
 
 
-def _open(version: Version, bench: Bench) -> Any:
-    return open_model(
-        version=version, registry=bench.registry, scorers=bench.scorers, work_dir=bench.work_dir
-    )
-
-
 def _job(
     ledger: Ledger,
     warehouse: Warehouse,
@@ -160,7 +154,7 @@ def _job(
         asked = any(rule.action == "abstain" for rule in options.humility)
         usable = asked and before is not None and before.version_id != panel.versions[CHAMPION].version_id
         previous = (
-            _open(before, bench).score if usable and before is not None and reads(panel, before) else None
+            bench.open(before).score if usable and before is not None and reads(panel, before) else None
         )
         asked_of = before.ref if previous is not None and before is not None else None
         humility = Humility(
