@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from airflow_dataml.core.errors import NotFoundError, TrainingSpecError
+from airflow_dataml.core.moments import Moments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -131,7 +131,7 @@ class FeatureEncoding(BaseModel):
             if feature.kind == "numeric":
                 numeric.append(_fit_numeric(feature.name, as_numbers(feature.name, column)[:rows]))
             else:
-                categorical.append(_fit_categorical(feature.name, as_coded(column), rows))
+                categorical.append(categorical_encoding(feature.name, counts_of(as_coded(column), rows)))
         return cls(numeric=tuple(numeric), categorical=tuple(categorical))
 
     def encode(self, columns: Columns) -> tuple[npt.NDArray[np.float32], Integers]:
@@ -249,24 +249,39 @@ def _usable(values: Floats) -> Floats:
     return np.where(np.abs(values) < LARGEST_MAGNITUDE, values, np.nan)
 
 
-def _fit_numeric(name: str, values: Floats) -> NumericEncoding:
+def known_of(values: Floats) -> Floats:
+    """Return the numbers of a column that float32 arithmetic can carry."""
     import numpy as np
 
-    usable = _usable(values)
-    known = usable[~np.isnan(usable)]
-    mean = float(known.mean()) if known.size else 0.0
-    std = float(known.std()) if known.size else 0.0
+    found = _usable(values)
+    return found[~np.isnan(found)]
+
+
+def _fit_numeric(name: str, values: Floats) -> NumericEncoding:
+    moments = Moments()
+    moments.add(known_of(values))
+    return numeric_encoding(name, moments, values.size)
+
+
+def numeric_encoding(name: str, moments: Moments, rows: int) -> NumericEncoding:
+    """Return what the moments of ``rows`` rows say about a column."""
+    mean, std = moments.mean, moments.std
     # A deviation below float32's resolution is rounding noise; dividing by it would blow the noise up.
     spread = std > FLOAT32_RESOLUTION * abs(mean)
-    missing = 1.0 - known.size / values.size if values.size else 0.0
+    missing = 1.0 - moments.count / rows if rows else 0.0
     return NumericEncoding(name=name, mean=mean, std=std if spread else 1.0, missing_fraction=missing)
 
 
-def _fit_categorical(name: str, coded: CodedColumn, rows: int | None) -> CategoricalEncoding:
+def counts_of(coded: CodedColumn, rows: int | None) -> dict[str, int]:
+    """Return how often each value is in the first rows."""
     import numpy as np
 
     codes = coded.codes[:rows]
     counts = np.bincount(codes[codes >= 0], minlength=len(coded.values)).tolist()
-    tally = Counter({value: count for value, count in zip(coded.values, counts, strict=True) if count})
+    return {value: count for value, count in zip(coded.values, counts, strict=True) if count}
+
+
+def categorical_encoding(name: str, tally: Mapping[str, int]) -> CategoricalEncoding:
+    """Return the vocabulary of counted values."""
     ranked = sorted(tally, key=lambda value: (-tally[value], value))
     return CategoricalEncoding(name=name, vocabulary=tuple(ranked[:VOCABULARY_LIMIT]))

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from airflow_dataml.core.column_lineage import ColumnMap
 
-EdgeKind = Literal["derived", "trained_on", "evaluated_on", "scored", "scored_by", "monitored", "reason"]
+EdgeKind = Literal[
+    "derived",
+    "trained_on",
+    "evaluated_on",
+    "scored",
+    "scored_by",
+    "monitored",
+    "reason",
+    "warm_started",
+    "taught",
+    "weighted",
+]
 Direction = Literal["upstream", "downstream"]
 
 

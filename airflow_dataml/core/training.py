@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -25,7 +25,16 @@ from pydantic import (
 from airflow_dataml.core.engines import Accelerator, Engine, check_processes, check_strategy
 from airflow_dataml.core.errors import TrainingSpecError
 from airflow_dataml.core.features import Feature
+from airflow_dataml.core.guidance import (
+    START_FILE,
+    TEACHER_COLUMN,
+    WEIGHT_COLUMN,
+    Distillation,
+    HardRows,
+    VersionName,
+)
 from airflow_dataml.core.refs import check_name
+from airflow_dataml.core.training_result import Progress, TrainingResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +46,18 @@ __all__ = ["DEFAULT_MODULE", "Feature", "Progress", "Task", "TrainingJob", "Trai
 DEFAULT_MODULE = "airflow_dataml.adapters.lightning.tabular:TabularModule"
 Task = Literal["binary", "regression"]
 # Came after specs were first recorded: at its default it is left out, so that older digests stay what they are.
-_LATER = ("engine", "processes", "accelerator", "strategy")
+_LATER = (
+    "engine",
+    "processes",
+    "accelerator",
+    "strategy",
+    "warm_start",
+    "distill",
+    "hard_examples",
+    "memory_mb",
+    "datamodule",
+    "datamodule_arguments",
+)
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
 
 
@@ -67,6 +87,15 @@ class TrainingSpec(BaseModel):
         ``batch_size`` stays the rows of a step.
     :param accelerator: ``auto`` takes GPUs where enough are found, one per process, else the CPU.
     :param strategy: ``auto``; Lightning's own launchers are refused, with the reason.
+    :param warm_start: version whose weights to begin with: an alias of the model, or ``name@number``. Names and
+        shapes must fit; rows of an embedding follow their category. Without a champion yet, ``champion`` is fresh weights.
+    :param distill: teacher whose scores are learnt beside the labels.
+    :param hard_examples: rows that count for more.
+    :param memory_mb: MiB that the rows may take. A file that would take more is streamed from disk and shuffled by
+        windows; ``None`` is 4096. Torch and the network come on top.
+    :param datamodule: import path ``package.module:Class`` of a LightningDataModule that makes the batches; see
+        ``adapters/lightning/datamodules.py`` for what it must accept and give.
+    :param datamodule_arguments: plain values handed to that class as keywords.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -89,6 +118,12 @@ class TrainingSpec(BaseModel):
     processes: int = Field(default=1, ge=1, le=256)
     accelerator: Accelerator = "auto"
     strategy: Literal["auto"] = "auto"
+    warm_start: VersionName | None = None
+    distill: Distillation | None = None
+    hard_examples: HardRows | None = None
+    memory_mb: int | None = Field(default=None, ge=1)
+    datamodule: str | None = None
+    datamodule_arguments: dict[str, JsonValue] = Field(default_factory=dict)
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:
@@ -131,10 +166,10 @@ class TrainingSpec(BaseModel):
     def _plain_name(cls, value: str) -> str:
         return check_name(value, what="model name")
 
-    @field_validator("module")
+    @field_validator("module", "datamodule")
     @classmethod
-    def _import_path(cls, value: str) -> str:
-        if not _IMPORT_PATH.match(value):
+    def _import_path(cls, value: str | None) -> str | None:
+        if value is not None and not _IMPORT_PATH.match(value):
             msg = "write the import path of a class as package.module:Class"
             raise ValueError(msg)
         return value
@@ -153,7 +188,21 @@ class TrainingSpec(BaseModel):
     def _without_later_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields = type(self).model_fields
         written: dict[str, Any] = handler(self)
-        return {k: v for k, v in written.items() if k not in _LATER or v != fields[k].default}
+        return {
+            k: v
+            for k, v in written.items()
+            if k not in _LATER or v != fields[k].get_default(call_default_factory=True)
+        }
+
+    @model_validator(mode="after")
+    def _batches_are_whole(self) -> Self:
+        if self.datamodule is None and self.datamodule_arguments:
+            msg = "datamodule_arguments are for a datamodule, and there is none; name it or leave them out"
+            raise ValueError(msg)
+        if self.datamodule is not None and self.beside_columns:
+            msg = "a datamodule makes batches without what distill and hard_examples give; leave either out"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _columns_are_distinct(self) -> Self:
@@ -165,7 +214,17 @@ class TrainingSpec(BaseModel):
         if self.target in names:
             msg = f"target {self.target!r} is also a feature, so the model would read the answer; remove one of them"
             raise ValueError(msg)
+        taken = {TEACHER_COLUMN, WEIGHT_COLUMN} & {*names, self.target}
+        if taken:
+            msg = f"columns {sorted(taken)} are names that training itself uses; rename them in the dataset"
+            raise ValueError(msg)
         return self
+
+    @property
+    def beside_columns(self) -> dict[str, str]:
+        """What a module that takes it finds beside the batch, and the column of the training file it is read from."""
+        found = {"teacher": TEACHER_COLUMN} if self.distill is not None else {}
+        return found | ({"weight": WEIGHT_COLUMN} if self.hard_examples is not None else {})
 
     @property
     def required_columns(self) -> tuple[str, ...]:
@@ -198,6 +257,11 @@ class TrainingJob:
     data: Path
     work_dir: Path
 
+    @property
+    def start(self) -> Path | None:
+        """File of the weights to begin with, beside the data; the version in the spec says which they are."""
+        return self.data.parent / START_FILE if self.spec.warm_start is not None else None
+
     def fingerprint(self) -> str:
         """Hash of spec and data, reading the whole file once; only equal jobs share checkpoints."""
         digest = hashlib.sha256(json.dumps(self.spec.model_dump(mode="json"), sort_keys=True).encode())
@@ -209,67 +273,3 @@ class TrainingJob:
             msg = f"training data {str(self.data)!r} cannot be read ({err.strerror}); export the dataset version first."
             raise TrainingSpecError(msg) from err
         return digest.hexdigest()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingResult:
-    """What a finished training left behind.
-
-    :param artifact_dir: folder with ``model.onnx``, ``model.pt2`` and ``metadata.json``.
-    :param epochs: whole passes done, over all tries.
-    :param steps: optimiser steps done, over all tries.
-    :param rows: rows read, training and validation together.
-    :param metrics: measured on the validation rows with the kept weights.
-    :param seconds: wall clock of the try that finished.
-    :param resumed: whether that try began from a checkpoint of an earlier one.
-    :param weights_digest: SHA-256 over names, shapes and bytes of the kept weights.
-    :param device: what it ran on, as Lightning names it: ``cpu`` or ``cuda``.
-    """
-
-    artifact_dir: str
-    epochs: int
-    steps: int
-    rows: int
-    metrics: dict[str, float]
-    seconds: float
-    resumed: bool
-    weights_digest: str
-    device: str = "cpu"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Inverse of :meth:`to_dict`."""
-        return cls(**values)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far a training is.
-
-    :param epoch: the epoch now running, from 1.
-    :param loss: mean training loss of this epoch so far; ``None`` if the module reports none.
-    :param validation_loss: of the latest finished epoch; ``None`` during the first.
-    :param rows_per_second: training rows per wall-clock second in this try.
-    :param eta_seconds: time left if all ``max_epochs`` are needed.
-    """
-
-    epoch: int
-    max_epochs: int
-    step: int
-    loss: float | None
-    validation_loss: float | None
-    rows_per_second: float
-    eta_seconds: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Inverse of :meth:`to_dict`."""
-        return cls(**values)

@@ -170,7 +170,7 @@ class ModelTrainOperator(DataMLOperator):
         return self._train(context, event=event if isinstance(event, dict) else {})
 
     def _train(self, context: Context, *, event: dict[str, Any] | None = None) -> dict[str, Any]:
-        from airflow_dataml.adapters.onnx import OnnxScorer
+        from airflow_dataml.adapters.onnx import OnnxScorer, read_weights
 
         self.link(context, self.model.name)
         spec = _spec_of(self.spec)
@@ -181,6 +181,7 @@ class ModelTrainOperator(DataMLOperator):
             scorers=OnnxScorer.load,
             work_dir=config.work_dir(),
             experiment=self.experiment or self.model.name,
+            weights=read_weights,
         )
         with self.ledger() as ledger:
             register(ledger, self.model)
@@ -229,7 +230,7 @@ class ModelTrainOperator(DataMLOperator):
         columns += [("outputs.score", feature.name) for feature in spec.features]
         self.tell(
             ledger,
-            read=[plan.version_id],
+            read=[plan.version_id, *version.facts.get("guidance", {}).values()],
             wrote=[version],
             subsets={plan.dataset: {"partitions": plan.partitions}},
             rows={plan.dataset: int(version.facts["training"]["rows"])},

@@ -22,6 +22,7 @@ from airflow_dataml.core.reproduction import (
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.training import TrainingJob, TrainingSpec
 from airflow_dataml.core.windows import TrainingPlan
+from airflow_dataml.steps.guidance import bring, resolve
 from airflow_dataml.steps.models import fetch_files, tidy
 from airflow_dataml.steps.train import export_rows
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from airflow_dataml.core.reproduction import Difference, ScoresComparison, WeightsReader
     from airflow_dataml.core.runs import RunIdentity, TaskRun
     from airflow_dataml.core.training import Progress, TrainingResult
+    from airflow_dataml.steps.guidance import Guidance
 
 log = logging.getLogger(__name__)
 KIND = "reproduction"
@@ -62,8 +64,13 @@ class _Pinned:
 
     version: Version
     plan: TrainingPlan
-    spec: TrainingSpec
+    guidance: Guidance
     parts: tuple[Part, ...]
+
+    @property
+    def spec(self) -> TrainingSpec:
+        """The spec, in which every version it takes from is a numbered one."""
+        return self.guidance.spec
 
     @property
     def training(self) -> dict[str, Any]:
@@ -126,7 +133,7 @@ def _pinned(ledger: Ledger, version: Version) -> _Pinned:
             "Restore the ledger's database from a backup that still has them, or train a new version."
         )
         raise VersionNotFoundError(msg)
-    return _Pinned(version, plan, spec, parts)
+    return _Pinned(version, plan, resolve(ledger=ledger, plan=plan, spec=spec), parts)
 
 
 def _require_content(warehouse: Warehouse, pinned: _Pinned) -> None:
@@ -167,6 +174,14 @@ def _train_again(
 ) -> Reproduction:
     rows = _export(ledger, warehouse, pinned, "train", folder)
     log.info("Training %s again on %d rows of %s", pinned.version.ref, rows, pinned.plan.version)
+    bring(
+        guidance=pinned.guidance,
+        folder=folder,
+        registry=rerun.registry,
+        scorers=rerun.scorers,
+        weights=rerun.weights,
+        work_dir=rerun.work_dir,
+    )
     job = TrainingJob(spec=pinned.spec, data=folder / "train.csv", work_dir=folder)
     asked = Reproduction(version=pinned.version.ref, environment=changed)
     try:
@@ -193,10 +208,11 @@ def _export(ledger: Ledger, warehouse: Warehouse, pinned: _Pinned, side: str, fo
         ledger=ledger,
         warehouse=warehouse,
         plan=pinned.plan,
-        columns=pinned.spec.required_columns,
+        columns=pinned.guidance.columns,
         target=pinned.spec.target,
         side=side,
         path=folder / f"{side}.csv",
+        guidance=pinned.guidance,
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_dataml.core.environment import Environment
 from airflow_dataml.core.errors import NotFoundError, TrainingSpecError
 from airflow_dataml.core.governance import Decision
+from airflow_dataml.core.guidance import WEIGHT_COLUMN
 from airflow_dataml.core.lineage import Edge, report_node, version_node
 from airflow_dataml.core.profiles import cells_of
 from airflow_dataml.core.refs import number_sql, quote_identifier
@@ -20,6 +21,7 @@ from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.training import TrainingJob
 from airflow_dataml.core.windows import TrainingPlan
 from airflow_dataml.steps.column_maps import trained_on
+from airflow_dataml.steps.guidance import bring, pins_file, resolve_once, weighted
 from airflow_dataml.steps.models import metadata_digest, tidy
 
 if TYPE_CHECKING:
@@ -27,9 +29,11 @@ if TYPE_CHECKING:
     from airflow_dataml.core.ports import Ledger, ScorerLoader, Trainer, Warehouse
     from airflow_dataml.core.refs import FactKey
     from airflow_dataml.core.registry import ModelRegistry
+    from airflow_dataml.core.reproduction import WeightsReader
     from airflow_dataml.core.runs import RunIdentity, TaskRun
     from airflow_dataml.core.training import Progress, TrainingResult, TrainingSpec
     from airflow_dataml.core.windows import DataWindow
+    from airflow_dataml.steps.guidance import Guidance
 
 log = logging.getLogger(__name__)
 _LINE_EVERY_S = 2.0
@@ -88,15 +92,20 @@ def export_rows(
     target: str,
     side: str,
     path: Path,
+    guidance: Guidance | None = None,
 ) -> int:
     """Write the labelled rows of one side of the cut, oldest first, to a CSV file; returns how many.
 
     :param side: ``train`` (before the cut) or ``holdout`` (from it on).
+    :param guidance: what is taken from earlier versions; hard examples add a column.
     """
     names = dict.fromkeys((*columns, target))
     shown = ", ".join(quote_identifier(c) for c in names)
     order = ", ".join(quote_identifier(c) for c in (plan.time_column, *plan.key_columns))
     rows = _labelled(ledger, warehouse, plan, tuple(names), target, side)
+    if guidance is not None and guidance.spec.hard_examples is not None:
+        rows = weighted(ledger=ledger, warehouse=warehouse, plan=plan, guidance=guidance, rows=rows)
+        shown += f", {quote_identifier(WEIGHT_COLUMN)}"
     return warehouse.export_csv(f"SELECT {shown} FROM ({rows}) t ORDER BY {order}", path, [plan.cut])
 
 
@@ -123,6 +132,7 @@ class Workshop:
 
     :param work_dir: folder kept between tries; exports and checkpoints live there.
     :param experiment: name of the experiment in the tracking store.
+    :param weights: reads stored weights; only a spec with ``warm_start`` needs it.
     """
 
     trainer: Trainer
@@ -130,6 +140,7 @@ class Workshop:
     scorers: ScorerLoader
     work_dir: Path
     experiment: str
+    weights: WeightsReader | None = None
 
 
 def train_model(
@@ -147,7 +158,12 @@ def train_model(
     :raises RegistryError: the tracking store does not answer; nothing was started.
     :raises TrainingCrashedError: the training process died; a retry resumes from its last checkpoint.
     """
-    require_columns(ledger.versions.by_id(plan.version_id), ledger, spec.required_columns)
+    note = pins_file(plan=plan, spec=spec, identity=identity, work_dir=workshop.work_dir)
+    guidance = resolve_once(
+        ledger=ledger, plan=plan, spec=spec, identity=identity, work_dir=workshop.work_dir
+    )
+    spec = guidance.spec
+    require_columns(ledger.versions.by_id(plan.version_id), ledger, guidance.columns)
     workshop.trainer.check(spec)
     workshop.registry.check()
     digest = digest_of(plan=plan.to_dict(), spec=spec.model_dump(mode="json"))
@@ -157,21 +173,32 @@ def train_model(
     folder = workshop.work_dir / fact.digest
     if version is not None:
         tidy(folder)
+        note.unlink(missing_ok=True)
         log.info("An earlier try registered %s; kept", version.ref)
         return version
     rows = export_rows(
         ledger=ledger,
         warehouse=warehouse,
         plan=plan,
-        columns=spec.required_columns,
+        columns=guidance.columns,
         target=spec.target,
         side="train",
         path=folder / "train.csv",
+        guidance=guidance,
     )
     log.info("Exported %d rows of %s (%s)", rows, plan.version, ", ".join(plan.partitions))
-    facts = _train_and_track(ledger, fact, plan, spec, workshop, folder)
-    version = _record(ledger, run, plan, spec, facts)
+    bring(
+        guidance=guidance,
+        folder=folder,
+        registry=workshop.registry,
+        scorers=workshop.scorers,
+        weights=workshop.weights,
+        work_dir=workshop.work_dir,
+    )
+    facts = _train_and_track(ledger, fact, plan, spec, workshop, folder) | guidance.facts()
+    version = _record(ledger, run, plan, guidance, facts)
     tidy(folder)
+    note.unlink(missing_ok=True)
     return version
 
 
@@ -244,8 +271,9 @@ def _facts(
 
 
 def _record(
-    ledger: Ledger, run: TaskRun, plan: TrainingPlan, spec: TrainingSpec, facts: dict[str, Any]
+    ledger: Ledger, run: TaskRun, plan: TrainingPlan, guidance: Guidance, facts: dict[str, Any]
 ) -> Version:
+    spec = guidance.spec
     fact = run.fact(spec.model)
     with ledger.transaction():
         ledger.assets.lock(spec.model)
@@ -254,10 +282,12 @@ def _record(
             version = ledger.versions.add(run=run, fact=fact, facts=facts)
             node = version_node(version.version_id)
             edges = [Edge(version_node(plan.version_id), node, "trained_on", trained_on(spec))]
+            edges += guidance.edges(version.version_id)
             if plan.reason_report is not None:
                 edges.append(Edge(report_node(plan.reason_report), node, "reason"))
             ledger.lineage.add(edges, run=run)
-            ledger.versions.pin(plan.version_id, holder=version.ref, reason="trained on")
+            for source in (plan.version_id, *(one.version_id for one in guidance.sources.values())):
+                ledger.versions.pin(source, holder=version.ref, reason="trained on")
             ledger.versions.move_alias(
                 asset=spec.model, name="candidate", version_id=version.version_id, run=run
             )

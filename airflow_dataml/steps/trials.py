@@ -28,6 +28,8 @@ LATENCY_ROWS = 1024
 _LINE_EVERY_S = 2.0
 _TRACK_EVERY_S = 10.0
 _MOST_TRIES = 3
+# Settings are compared by what they learn from labels alone; the chosen one trains with what the spec takes.
+_UNGUIDED = dict.fromkeys(("warm_start", "distill", "hard_examples"))
 _WARM, _TIMED = 3, 30
 _HOPELESS = 3
 
@@ -104,7 +106,7 @@ class Shard:
             outcome = self._bench.runner.run(
                 TrialJob(
                     # In one process beside this one, also where the chosen setting will train in several.
-                    spec=spec.model_copy(update={"engine": "local", "processes": 1}),
+                    spec=spec.model_copy(update={"engine": "local", "processes": 1} | _UNGUIDED),
                     data=self._folder / "train.csv",
                     work_dir=self._place(trial),
                     export=self._spec.exports,

@@ -25,10 +25,11 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from airflow_dataml.adapters.lightning import data as training_data
 from airflow_dataml.adapters.lightning import export, measures, modules
+from airflow_dataml.adapters.lightning.datamodules import load_datamodule
 from airflow_dataml.adapters.lightning.fit import fit
 from airflow_dataml.adapters.lightning.ranks import Ranks
 from airflow_dataml.core.errors import SpecError, TrainingSpecError
-from airflow_dataml.core.training import DEFAULT_MODULE, TrainingResult, TrainingSpec
+from airflow_dataml.core.training import DEFAULT_MODULE, TrainingJob, TrainingResult, TrainingSpec
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule
@@ -112,8 +113,12 @@ def train(
     torch.set_num_threads(spec.threads)
     torch.set_num_interop_threads(1)
     module_class = modules.load_class(spec)
-    rows = training_data.load(data, spec)
+    modules.refuse_untaken(module_class, spec)
+    load_datamodule(spec)  # so that what is wrong with it is said before the rows are read
+    rows = training_data.load(data, spec, folder=work_dir)
     module = modules.build(module_class, spec, rows.encoding)
+    start = TrainingJob(spec=spec, data=data, work_dir=work_dir).start
+    modules.begin_with(module, spec, rows.encoding, start=start)
     folder = work_dir / "model"
     refuse_idle(rows, spec)
     if ranks.first:
@@ -127,7 +132,7 @@ def train(
     kept = modules.build(module_class, spec, rows.encoding)
     kept.load_state_dict(fitted.weights)
     model = _scoring(kept, rows, spec)
-    scores = export.score(model, rows.validation)
+    scores = export.score(model, rows.validation, release=rows.release)
     difference = export.export(model, rows, spec, folder=folder)
     digest = export.weights_digest(fitted.weights)
     export.write_metadata(folder, spec=spec, data=rows, digest=digest)

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import csv
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.errors import TrainingSpecError
 from airflow_dataml.core.features import CodedColumn, FeatureEncoding, as_numbers
+from airflow_dataml.core.moments import Moments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
-    from torch import Tensor
+    from torch import Generator, Tensor
 
     from airflow_dataml.core.features import Column
     from airflow_dataml.core.training import TrainingSpec
 
     Tensors = tuple[Tensor, Tensor, Tensor]
+    Batch = Tensors | tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]
 
 EPOCHS_PER_SEED = 1_000_003
 FEWEST_ROWS = 10
@@ -35,13 +37,20 @@ class Target:
     std: float
 
 
+def _nothing() -> None:
+    """Rows in memory stay there."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """A training file in memory, oldest row first.
+    """A training file, encoded, oldest row first.
 
     :param tensors: numeric, categorical, and the target as the module sees it.
     :param labels: the target as the dataset has it.
     :param train_rows: how many rows, from the first, are trained on; the rest validate.
+    :param beside: what training has besides: the teacher's scores, in the target's scale, and weights of rows.
+    :param window: rows that may be in memory at once, where the tensors are mapped files; see ``stream``.
+    :param release: gives back the memory of mapped rows that were read.
     """
 
     encoding: FeatureEncoding
@@ -49,6 +58,9 @@ class TrainingData:
     tensors: Tensors
     labels: npt.NDArray[np.float64]
     train_rows: int
+    beside: dict[str, Tensor] = field(default_factory=dict)
+    window: int | None = None
+    release: Callable[[], None] = _nothing
 
     @property
     def training(self) -> Tensors:
@@ -61,65 +73,111 @@ class TrainingData:
         return _slice(self.tensors, slice(self.train_rows, None))
 
 
-def load(path: Path, spec: TrainingSpec) -> TrainingData:
-    """Read, check and encode a training file; needs about three times its size in memory.
+def load(path: Path, spec: TrainingSpec, *, folder: Path | None = None) -> TrainingData:
+    """Read, check and encode a training file; in memory this needs about three times its size.
 
+    :param folder: for mapped files, where the training file is too large for that; by default beside it.
     :raises TrainingSpecError: columns, rows or labels are not what the spec promises.
     """
     import torch
 
+    from airflow_dataml.adapters.lightning import stream
+
+    if stream.is_streamed(path, spec):
+        return stream.load_streamed(path, spec, folder=folder or path.parent)
     columns = _read(path, spec)
     labels = as_numbers(spec.target, columns.pop(spec.target))
-    if len(labels) < FEWEST_ROWS:
-        msg = (
-            f"training data of model {spec.model!r} has {len(labels)} rows, at least {FEWEST_ROWS} are needed; "
-            "check the dataset version and its filter."
-        )
-        raise TrainingSpecError(msg)
-    train_rows = len(labels) - max(1, round(len(labels) * spec.validation_fraction))
-    target = _examine(spec, labels, train_rows)
+    beside = {key: as_numbers(name, columns.pop(name)) for key, name in spec.beside_columns.items()}
+    train_rows = train_rows_of(len(labels), spec)
+    target = examine(spec, labels, train_rows, step=len(labels))
     encoding = FeatureEncoding.fit(spec.features, columns, rows=train_rows)
     numeric, categorical = encoding.encode(columns)
-    scaled = ((labels - target.mean) / target.std) if spec.task == "regression" else labels
+    goal = ((labels - target.mean) / target.std) if spec.task == "regression" else labels
     tensors = (
         torch.from_numpy(numeric),
         torch.from_numpy(categorical),
-        torch.from_numpy(scaled.astype("float32")),
+        torch.from_numpy(goal.astype("float32")),
     )
-    return TrainingData(encoding, target, tensors, labels, train_rows)
+    return TrainingData(encoding, target, tensors, labels, train_rows, scaled(beside, target, spec))
+
+
+def train_rows_of(rows: int, spec: TrainingSpec) -> int:
+    """Return how many rows are trained on, or refuse too few."""
+    if rows < FEWEST_ROWS:
+        msg = (
+            f"training data of model {spec.model!r} has {rows} rows, at least {FEWEST_ROWS} are needed; "
+            "check the dataset version and its filter."
+        )
+        raise TrainingSpecError(msg)
+    return rows - max(1, round(rows * spec.validation_fraction))
+
+
+def scaled(
+    beside: dict[str, npt.NDArray[np.float64]], target: Target, spec: TrainingSpec
+) -> dict[str, Tensor]:
+    """Return what training has besides as tensors, a teacher in the scale of the target."""
+    import numpy as np
+    import torch
+
+    for key, values in beside.items():
+        if not np.isfinite(values).all():
+            msg = (
+                f"column {spec.beside_columns[key]!r} of the training data of model {spec.model!r} is no number in "
+                f"{int(np.count_nonzero(~np.isfinite(values)))} rows: leave distill and hard_examples out, or use another teacher."
+            )
+            raise TrainingSpecError(msg)
+    if spec.task == "regression" and "teacher" in beside:
+        beside = beside | {"teacher": (beside["teacher"] - target.mean) / target.std}
+    return {key: torch.from_numpy(values.astype("float32")) for key, values in beside.items()}
+
+
+def check_header(path: Path, spec: TrainingSpec) -> tuple[str, ...]:
+    """Return the columns that are read of a file, or refuse one that lacks any."""
+    with path.open(newline="", encoding="utf-8") as file:
+        header = next(csv.reader(file), [])
+    wanted = (*spec.required_columns, *spec.beside_columns.values())
+    absent = sorted(set(wanted) - set(header))
+    if absent:
+        msg = f"training data of model {spec.model!r} lack columns {absent}; the file has {header}."
+        raise TrainingSpecError(msg)
+    return wanted
+
+
+def convert_options(spec: TrainingSpec, names: Sequence[str]) -> Any:
+    """Say how fields become columns: an empty unquoted one is missing, a category is stored once."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    coded = {feature.name for feature in spec.features if feature.kind == "categorical"}
+    text = pa.dictionary(pa.int32(), pa.string())
+    return arrow_csv.ConvertOptions(
+        include_columns=list(names),
+        column_types={name: text if name in coded else pa.string() for name in names},
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )
 
 
 def _read(path: Path, spec: TrainingSpec) -> dict[str, Column]:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    with path.open(newline="", encoding="utf-8") as file:
-        header = next(csv.reader(file), [])
-    absent = sorted(set(spec.required_columns) - set(header))
-    if absent:
-        msg = f"training data of model {spec.model!r} lack columns {absent}; the file has {header}."
-        raise TrainingSpecError(msg)
-    coded = {feature.name for feature in spec.features if feature.kind == "categorical"}
-    text = pa.dictionary(pa.int32(), pa.string())
+    wanted = check_header(path, spec)
     try:
         table = arrow_csv.read_csv(
             path,
             parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
-            convert_options=arrow_csv.ConvertOptions(
-                include_columns=list(spec.required_columns),
-                column_types={name: text if name in coded else pa.string() for name in spec.required_columns},
-                null_values=[""],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-            ),
+            convert_options=convert_options(spec, wanted),
         )
     except pa.ArrowInvalid as err:
         msg = f"training data {str(path)!r} is no CSV with one header: {err}"
         raise TrainingSpecError(msg) from err
-    return {name: _column(table.column(name).combine_chunks()) for name in table.column_names}
+    return {name: as_column(table.column(name).combine_chunks()) for name in table.column_names}
 
 
-def _column(array: Any) -> Column:
+def as_column(array: Any) -> Column:
+    """Return a column of Arrow as our encoding reads it."""
     import pyarrow as pa
 
     if pa.types.is_dictionary(array.type):
@@ -132,10 +190,15 @@ def _column(array: Any) -> Column:
         return array.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]  # untyped
 
 
-def _examine(spec: TrainingSpec, labels: npt.NDArray[np.float64], train_rows: int) -> Target:
+def examine(spec: TrainingSpec, labels: npt.NDArray[np.float64], train_rows: int, *, step: int) -> Target:
+    """Refuse labels that cannot be learnt, and return what the training rows say about the target.
+
+    :param step: rows that are looked at together; all of them give the mean and deviation of numpy to the bit.
+    """
     import numpy as np
 
-    unusable = int(np.count_nonzero(~np.isfinite(labels)))
+    parts = [labels[start : start + step] for start in range(0, len(labels), step)]
+    unusable = sum(int(np.count_nonzero(~np.isfinite(part))) for part in parts)
     if unusable:
         msg = (
             f"target {spec.target!r} is missing or infinite in {unusable} of {len(labels)} rows; "
@@ -149,11 +212,15 @@ def _examine(spec: TrainingSpec, labels: npt.NDArray[np.float64], train_rows: in
             "check the dataset version, its filter and validation_fraction."
         )
         raise TrainingSpecError(msg)
-    if spec.task == "binary" and not np.isin(labels, (0.0, 1.0)).all():
-        strange = float(labels[~np.isin(labels, (0.0, 1.0))][0])
-        msg = f"target {spec.target!r} holds {strange:g}, but task 'binary' wants 0 and 1; use task: regression or cast it."
-        raise TrainingSpecError(msg)
-    return Target(mean=float(known.mean()), std=float(known.std()))
+    for part in parts if spec.task == "binary" else ():
+        strange = part[~np.isin(part, (0.0, 1.0))]
+        if strange.size:
+            msg = f"target {spec.target!r} holds {strange[0]:g}, but task 'binary' wants 0 and 1; use task: regression or cast it."
+            raise TrainingSpecError(msg)
+    moments = Moments()
+    for start in range(0, train_rows, step):
+        moments.add(known[start : start + step])
+    return Target(mean=moments.mean, std=moments.std)
 
 
 def _slice(tensors: Tensors, rows: slice) -> Tensors:
@@ -166,6 +233,7 @@ class SlicingLoader:
 
     :param epoch: tells the running epoch. The order depends on seed and epoch alone, so a resumed
         training sees the batches an undisturbed one would. ``None`` keeps the order of the rows.
+    :param beside: further columns of the same rows, as a fourth element of a batch; only with ``epoch``.
     :param rank: of ``size`` processes, which all walk the same batches and take every ``size``-th row of each.
     """
 
@@ -176,10 +244,12 @@ class SlicingLoader:
         batch_size: int,
         seed: int = 0,
         epoch: Callable[[], int] | None = None,
+        beside: dict[str, Tensor] | None = None,
         rank: int = 0,
         size: int = 1,
     ) -> None:
         self._tensors = tensors
+        self._beside = beside or {}
         self._batch_size = batch_size
         self._seed = seed
         self._epoch = epoch
@@ -193,7 +263,7 @@ class SlicingLoader:
     def __len__(self) -> int:
         return math.ceil(self._rows / self._batch_size)
 
-    def __iter__(self) -> Iterator[Tensors]:
+    def __iter__(self) -> Iterator[Batch]:
         order = None if self._epoch is None else self._order(self._epoch())
         for start in range(0, self._rows, self._batch_size):
             rows = slice(start, min(start + self._batch_size, self._rows))
@@ -203,12 +273,19 @@ class SlicingLoader:
                 else self._gather(order[rows][self._rank :: self._size])
             )
 
+    def _generator(self, epoch: int) -> Generator:
+        import torch
+
+        return torch.Generator().manual_seed(self._seed * EPOCHS_PER_SEED + epoch)
+
     def _order(self, epoch: int) -> Tensor:
         import torch
 
-        generator = torch.Generator().manual_seed(self._seed * EPOCHS_PER_SEED + epoch)
-        return torch.randperm(len(self._tensors[2]), generator=generator)
+        return torch.randperm(len(self._tensors[2]), generator=self._generator(epoch))
 
-    def _gather(self, rows: Tensor) -> Tensors:
-        numeric, categorical, target = self._tensors
-        return numeric.index_select(0, rows), categorical.index_select(0, rows), target.index_select(0, rows)
+    def _gather(self, rows: Tensor) -> Batch:
+        numeric, categorical, target = (tensor.index_select(0, rows) for tensor in self._tensors)
+        if not self._beside:
+            return numeric, categorical, target
+        beside = {key: tensor.index_select(0, rows) for key, tensor in self._beside.items()}
+        return numeric, categorical, target, beside

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_dataml.core.errors import TrainingSpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 METADATA_FORMAT = 1
 VERIFIED_ROWS = 1024
 BLOCK_ROWS = 1024
+BLOCKS_KEPT = 64
 RELATIVE_TOLERANCE = 1e-3
 _RECORDED = ("torch", "pytorch-lightning", "numpy", "onnx", "onnxruntime")
 
@@ -124,15 +125,24 @@ def _verify(model: nn.Module, sample: tuple[Tensor, Tensor], spec: TrainingSpec,
     return difference
 
 
-def score(model: nn.Module, tensors: tuple[Tensor, ...]) -> npt.NDArray[np.float64]:
-    """Scores of rows in memory, in blocks that stay in the cache."""
+def score(
+    model: nn.Module, tensors: tuple[Tensor, ...], *, release: Callable[[], None]
+) -> npt.NDArray[np.float64]:
+    """Scores of rows, in blocks that stay in the cache.
+
+    :param release: called now and then, to give back the memory of rows that were read.
+    """
     import numpy as np
     import torch
 
     numeric, categorical, *_ = tensors
-    blocks = [slice(start, start + BLOCK_ROWS) for start in range(0, len(numeric), BLOCK_ROWS)]
+    scores = []
     with torch.inference_mode():
-        scores = [model(numeric[rows], categorical[rows]).numpy() for rows in blocks]
+        for number, start in enumerate(range(0, len(numeric), BLOCK_ROWS), start=1):
+            rows = slice(start, start + BLOCK_ROWS)
+            scores.append(model(numeric[rows], categorical[rows]).numpy())
+            if number % BLOCKS_KEPT == 0:
+                release()
     return np.concatenate(scores).astype(np.float64)
 
 

@@ -8,7 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataml.adapters.lightning.data import EPOCHS_PER_SEED, SlicingLoader
+from airflow_dataml.adapters.lightning.batches import batches_of
+from airflow_dataml.adapters.lightning.data import EPOCHS_PER_SEED
 from airflow_dataml.adapters.lightning.ranks import Ranks, trainer_arguments
 from airflow_dataml.core.errors import TrainingSpecError
 from airflow_dataml.core.training import Progress
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from airflow_dataml.core.training import TrainingSpec
 
 VALIDATION_LOSS = "validation_loss"
-VALIDATION_BATCH = 8192
 SECONDS_BETWEEN_REPORTS = 1.0
 _SEEDS_PER_RANK = 7919
 
@@ -84,13 +84,22 @@ class Watch:
 
     def epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Seed dropout and the like by epoch, so that a resumed run draws what an undisturbed one would."""
+        del module
+        self._seed(trainer)
+        self._loss_sum, self._loss_count = 0.0, 0
+
+    def batch_start(self, trainer: Trainer, module: LightningModule, batch: object, batch_index: int) -> None:
+        """Seed again where a user's loader has begun: it draws before the first epoch of a run, and in later ones."""
+        del module, batch
+        if batch_index == 0 and self._spec.datamodule is not None:
+            self._seed(trainer)
+
+    def _seed(self, trainer: Trainer) -> None:
         from pytorch_lightning import seed_everything
 
-        del module
         # Another dropout in every process; that of the first is that of a training of one process.
         seed = (self._spec.seed + self._ranks.rank * _SEEDS_PER_RANK) * EPOCHS_PER_SEED
         seed_everything((seed + trainer.current_epoch) % 2**32, verbose=False)
-        self._loss_sum, self._loss_count = 0.0, 0
 
     def batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: object, batch: Any, batch_index: int
@@ -101,9 +110,14 @@ class Watch:
             self._loss_sum = self._loss_sum + outputs["loss"]
             self._loss_count += 1
         self._steps += 1
-        self._rows += len(batch[2]) * self._ranks.size
+        self._rows += self._rows_of(batch) * self._ranks.size
         if time.monotonic() - self._reported >= SECONDS_BETWEEN_REPORTS:
             self._report(trainer, batches_done=batch_index + 1)
+
+    def _rows_of(self, batch: Any) -> int:
+        # A data module's batch may be anything; ours is a tuple with the target at the third place.
+        whole = isinstance(batch, (tuple, list)) and len(batch) > 2
+        return len(batch[2]) if whole else self._spec.batch_size
 
     def validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Refuse a module that does not say how good it is, or has diverged."""
@@ -203,16 +217,7 @@ def fit(
     resumed = checkpoint.exists()
     trainer.fit(
         module,
-        SlicingLoader(
-            data.training,
-            batch_size=spec.batch_size,
-            seed=spec.seed,
-            epoch=lambda: trainer.current_epoch,
-            rank=ranks.rank,
-            size=ranks.size,
-        ),
-        # Whole in every process: a module that logs its own loss needs to know of no other.
-        SlicingLoader(data.validation, batch_size=max(spec.batch_size, VALIDATION_BATCH)),
+        **batches_of(data, spec, epoch=lambda: trainer.current_epoch, ranks=ranks),
         ckpt_path=str(checkpoint) if resumed else None,
         weights_only=True,
     )
@@ -235,6 +240,7 @@ def _hooks(watch: Watch) -> Callback:
     return LambdaCallback(
         on_train_start=watch.train_start,
         on_train_epoch_start=watch.epoch_start,
+        on_train_batch_start=watch.batch_start,
         on_train_batch_end=watch.batch_end,
         on_validation_end=watch.validation_end,
         on_train_epoch_end=watch.epoch_end,

@@ -7,12 +7,15 @@ import importlib
 import inspect
 from difflib import get_close_matches
 from importlib.abc import InspectLoader
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.environment import find_module
 from airflow_dataml.core.errors import TrainingSpecError
+from airflow_dataml.core.warm_start import read_start
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytorch_lightning import LightningModule
 
     from airflow_dataml.core.features import FeatureEncoding
@@ -20,19 +23,22 @@ if TYPE_CHECKING:
 
 
 def module_source(spec: TrainingSpec) -> str:
-    """Return the source of the file that holds a spec's module, having run none of it.
+    """Return the source of the files that hold a spec's module and data module, having run none of it.
 
     Empty where there is no source to read (a compiled module); the child then is the one to judge.
 
-    :raises TrainingSpecError: the module is not there, does not parse, or has no such class.
+    :raises TrainingSpecError: a module is not there, does not parse, or has no such class.
     """
-    path, _, name = spec.module.partition(":")
+    source = _source("module", spec.module, spec.model)
+    return source if spec.datamodule is None else source + _source("datamodule", spec.datamodule, spec.model)
+
+
+def _source(kind: str, import_path: str, model: str) -> str:
+    path, _, name = import_path.partition(":")
+    said = f"{kind} {import_path!r} of model {model!r}"
     found = find_module(path)
     if found is None:
-        msg = (
-            f"module {spec.module!r} of model {spec.model!r} is not importable: no {path!r} on the import path; "
-            "put its file beside the DAG or install its package."
-        )
+        msg = f"{said} is not importable: no {path!r} on the import path; put its file beside the DAG or install its package."
         raise TrainingSpecError(msg)
     source = found.loader.get_source(path) if isinstance(found.loader, InspectLoader) else None
     if not source:
@@ -40,12 +46,12 @@ def module_source(spec: TrainingSpec) -> str:
     try:
         names = _top_level_names(ast.parse(source))
     except SyntaxError as err:
-        msg = f"module {spec.module!r} of model {spec.model!r} does not parse: {err}"
+        msg = f"{said} does not parse: {err}"
         raise TrainingSpecError(msg) from err
     if name not in names and "*" not in names:
         close = get_close_matches(name, names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        msg = f"module {spec.module!r} of model {spec.model!r}: {path!r} defines no {name!r}.{hint}"
+        msg = f"{said}: {path!r} defines no {name!r}.{hint}"
         raise TrainingSpecError(msg)
     return source
 
@@ -89,6 +95,40 @@ def load_class(spec: TrainingSpec) -> type[LightningModule]:
     except TypeError as err:
         raise TrainingSpecError(_arguments_refused(spec, err)) from err
     return found
+
+
+def refuse_untaken(cls: type[LightningModule], spec: TrainingSpec) -> None:
+    """Refuse a class that would pass over the teacher or the weights a spec asks for."""
+    for key in spec.beside_columns:
+        if key not in getattr(cls, "takes", ()):
+            option = {"teacher": "distill", "weight": "hard_examples"}[key]
+            msg = (
+                f"module {spec.module!r} of model {spec.model!r} takes no {key}, which {option} gives: leave {option} out, or "
+                f"write takes = ({key!r},) in the class and use batch[3][{key!r}] in its training_step."
+            )
+            raise TrainingSpecError(msg)
+
+
+def begin_with(
+    module: LightningModule, spec: TrainingSpec, encoding: FeatureEncoding, *, start: Path | None
+) -> None:
+    """Give a fresh module the weights of an earlier version; what it knows of the data, its buffers, stays fresh.
+
+    :param start: file of ``core.warm_start``; nothing is done without one.
+    :raises TrainingSpecError: a tensor does not fit.
+    """
+    import torch
+
+    if spec.distill is not None:
+        taught: Any = module
+        taught.teacher_weight = spec.distill.weight
+    if start is None:
+        return
+    shapes = {name: tensor.detach().cpu().numpy() for name, tensor in module.named_parameters()}
+    fitted = read_start(start).fit(shapes, encoding=encoding, model=spec.model)
+    with torch.no_grad():
+        for name, tensor in module.named_parameters():
+            tensor.copy_(torch.from_numpy(fitted[name]))
 
 
 def build(cls: type[LightningModule], spec: TrainingSpec, encoding: FeatureEncoding) -> LightningModule:

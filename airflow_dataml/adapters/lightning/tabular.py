@@ -8,6 +8,9 @@ Only the training child imports this file. A module of your own is a ``Lightning
   ``regression`` the standardised target (the exporter scales it back). It must be exportable by
   ``torch.export`` with a dynamic first dimension;
 - ``training_step(batch, batch_index)`` giving the loss of a batch ``(numeric, categorical, target)``;
+  a class that says ``takes = ("teacher", "weight")``, or one of them, gets what the spec's ``distill`` and
+  ``hard_examples`` give in a fourth element, ``{"teacher": [n], "weight": [n]}``, and the share of the
+  teacher as ``self.teacher_weight``. A class that does not is refused with such a spec;
 - ``validation_step`` logging ``validation_loss``, which chooses the weights that are kept;
 - ``configure_optimizers``.
 
@@ -16,19 +19,19 @@ The easiest way is a subclass of :class:`TabularModule` with another ``forward``
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from airflow_dataml.core.features import FeatureEncoding
     from airflow_dataml.core.training import Task
 
-Batch = tuple[Tensor, Tensor, Tensor]
+Batch = tuple[Tensor, Tensor, Tensor] | tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]
 
 
 class TabularModule(LightningModule):
@@ -40,8 +43,12 @@ class TabularModule(LightningModule):
     :param hidden: widths of the hidden layers; empty is a linear model.
     :param dropout: share of hidden units silenced in each training step.
     :param weight_decay: AdamW's decay.
-    :param embedding_width: numbers per categorical value; by default grows slowly with the vocabulary.
+    :param embedding_width: numbers per categorical value, or a list with that of each column; by default it
+        grows slowly with the vocabulary.
     """
+
+    takes: ClassVar[tuple[str, ...]] = ("teacher", "weight")
+    teacher_weight: float = 0.0
 
     mean: Tensor
     std: Tensor
@@ -56,7 +63,7 @@ class TabularModule(LightningModule):
         hidden: Sequence[int] = (64, 32),
         dropout: float = 0.0,
         weight_decay: float = 1e-4,
-        embedding_width: int | None = None,
+        embedding_width: int | Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         self.task = task
@@ -69,7 +76,7 @@ class TabularModule(LightningModule):
         seen = [float(column.missing_fraction > 0) for column in numeric]
         self.register_buffer("has_missing", torch.tensor(seen))
         sizes = [len(column.vocabulary) + 1 for column in encoding.categorical]
-        widths = [embedding_width or min(32, round(1.6 * size**0.56)) for size in sizes]
+        widths = _widths(sizes, embedding_width)
         self.embeddings = nn.ModuleList(map(_embedding, sizes, widths))
         self.width = 2 * len(numeric) + sum(widths)
         layers: list[nn.Module] = []
@@ -106,11 +113,21 @@ class TabularModule(LightningModule):
         return torch.optim.AdamW(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
 
     def _loss(self, batch: Batch) -> Tensor:
-        numeric, categorical, target = batch
+        numeric, categorical, target, *more = batch
         output = self(numeric, categorical)
+        compare: Callable[..., Tensor] = nn.functional.mse_loss
         if self.task == "binary":
-            return nn.functional.binary_cross_entropy_with_logits(output, target)
-        return nn.functional.mse_loss(output, target)
+            compare = nn.functional.binary_cross_entropy_with_logits
+        if not more:
+            return compare(output, target)
+        loss = compare(output, target, reduction="none")
+        if "teacher" in more[0]:
+            taught = compare(output, more[0]["teacher"], reduction="none")
+            loss = (1 - self.teacher_weight) * loss + self.teacher_weight * taught
+        if "weight" not in more[0]:
+            return loss.mean()
+        weight = more[0]["weight"]
+        return (loss * weight).sum() / weight.sum()
 
 
 class ScoringModule(nn.Module):
@@ -131,6 +148,17 @@ class ScoringModule(nn.Module):
         """Probabilities or values, ``[n]``."""
         output: Tensor = self.module(numeric, categorical)
         return torch.sigmoid(output) if self.task == "binary" else output * self.target_std + self.target_mean
+
+
+def _widths(sizes: Sequence[int], asked: int | Sequence[int] | None) -> list[int]:
+    if isinstance(asked, int):
+        return [asked] * len(sizes)
+    if asked is None:
+        return [min(32, round(1.6 * size**0.56)) for size in sizes]
+    if len(asked) != len(sizes):
+        msg = f"embedding_width {list(asked)} is for {len(asked)} columns and there are {len(sizes)} categorical ones"
+        raise ValueError(msg)
+    return list(asked)
 
 
 def _embedding(size: int, width: int) -> nn.Embedding:

@@ -91,6 +91,7 @@ class Rows:
             spec.target,
             spec.task,
             spec.validation_fraction,
+            spec.memory_mb,
         )
         if self._rows is None or key != self._key:
             self._rows = training_data.load(data, spec)
@@ -115,7 +116,7 @@ def run(job: dict[str, Any], rows: Rows, channel: TrialChannel) -> dict[str, Any
     model = ScoringModule(
         kept, task=spec.task, target_mean=found.target.mean, target_std=found.target.std
     ).eval()
-    scores = export.score(model, found.validation)
+    scores = export.score(model, found.validation, release=found.release)
     metrics = measures.measure(spec.task, found.labels[found.train_rows :], scores) | fitted.metrics()
     model_dir = None
     if job["export"]:

@@ -6,6 +6,10 @@ import os
 import signal
 from pathlib import Path
 
+import torch  # noqa: TID253 - imported in the training process alone
+from pytorch_lightning import LightningDataModule  # noqa: TID253 - imported in the training process alone
+from torch.utils.data import DataLoader, Sampler, TensorDataset  # noqa: TID253 - imported in the training process alone
+
 from airflow_dataml.adapters.lightning.tabular import TabularModule
 
 
@@ -64,3 +68,43 @@ class Unexportable(TabularModule):
 class NotAModule:
     def __init__(self, **arguments):
         pass
+
+
+class Unteachable(TabularModule):
+    takes = ()
+
+
+class Rows(LightningDataModule):
+    """Shuffles as a person would: a DataLoader whose generator knows seed and epoch."""
+
+    def __init__(self, *, encoding, training, validation, spec, share=1.0):
+        super().__init__()
+        self.rows = TensorDataset(*(tensor[: int(len(tensor) * share)] for tensor in training))
+        self.spec = spec
+
+    def train_dataloader(self):
+        return DataLoader(self.rows, batch_size=self.spec["batch_size"], sampler=ByEpoch(self))
+
+
+class ByEpoch(Sampler):
+    def __init__(self, module):
+        self.module = module
+
+    def __len__(self):
+        return len(self.module.rows)
+
+    def __iter__(self):
+        seed = self.module.spec["seed"] * 1000 + self.module.trainer.current_epoch
+        return iter(torch.randperm(len(self), generator=torch.Generator().manual_seed(seed)).tolist())
+
+
+class OwnValidation(Rows):
+    """Validates on its training rows, which is easy to tell from ours."""
+
+    def val_dataloader(self):
+        return DataLoader(self.rows, batch_size=4096)
+
+
+class NoLoader(LightningDataModule):
+    def __init__(self, *, encoding, training, validation, spec):
+        super().__init__()

@@ -62,6 +62,16 @@ def test_a_spec_is_read_from_yaml(tmp_path: Path) -> None:
         ({"max_seconds": float("inf")}, r"key 'max_seconds'"),
         ({"seed": -1}, r"key 'seed'"),
         ({"patience": 0}, r"key 'patience'"),
+        ({"warm_start": "late@"}, r"key 'warm_start'"),
+        ({"distill": {"weight": 0}}, r"key 'distill\.weight'"),
+        ({"features": [{"name": "dataml_teacher"}]}, r"\['dataml_teacher'\] are names that training itself"),
+        ({"memory_mb": 0}, r"key 'memory_mb'"),
+        (
+            {"datamodule": "a.b"},
+            r"key 'datamodule': write the import path of a class as package\.module:Class",
+        ),
+        ({"datamodule_arguments": {"a": 1}}, r"datamodule_arguments are for a datamodule, and there is none"),
+        ({"datamodule": "a:B", "distill": {}}, r"a datamodule makes batches without what distill"),
         ({"module_arguments": {"hidden": object()}}, r"key 'module_arguments"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -141,3 +151,11 @@ def test_result_and_progress_survive_json() -> None:
         epoch=1, max_epochs=2, step=4, loss=None, validation_loss=0.5, rows_per_second=10.0, eta_seconds=3.0
     )
     assert Progress.from_dict(json.loads(json.dumps(progress.to_dict()))) == progress
+
+
+def test_options_that_came_later_are_written_only_where_they_are_used() -> None:
+    base = {"model": "m", "features": [{"name": "x"}], "target": "y", "task": "binary"}
+    written = TrainingSpec.from_mapping(base).model_dump(mode="json")
+    assert not {"memory_mb", "datamodule", "datamodule_arguments"} & set(written)
+    used = {"memory_mb": 64, "datamodule": "a.b:C", "datamodule_arguments": {"d": 1}}
+    assert TrainingSpec.from_mapping(base | used).model_dump(mode="json") == written | used
