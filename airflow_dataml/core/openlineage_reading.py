@@ -38,6 +38,8 @@ _KEPT_RUN = (
 )
 _KEPT_JOB = ("documentation", "ownership", "sourceCodeLocation", "tags", "jobType")
 _OURS = "dataml_"
+# Told to others as tags; here they are facts of their own, and an alias moves on.
+_TAGS_OF_FACTS = ("alias", "importance")
 _SCHEMAS: dict[bytes, tuple[tuple[Column, ...] | None, tuple[tuple[str, str], ...]]] = {}
 
 
@@ -226,7 +228,7 @@ class Reading(Items):
         told = (
             f"{tag['key']}={tag['value']}" if tag.get("value") not in (None, "", "true") else str(tag["key"])
             for _, tag in tags
-            if tag.get("key") and not tag.get("field")
+            if tag.get("key") and not tag.get("field") and not _tells_a_fact(tag)
         )
         return tuple(dict.fromkeys(told))
 
@@ -262,6 +264,10 @@ class Reading(Items):
 
 def _word(value: object) -> str | None:
     return str(value) if isinstance(value, str | int) and value != "" else None
+
+
+def _tells_a_fact(tag: Mapping[str, Any]) -> bool:
+    return tag.get("source") == "DATAML" and tag.get("key") in _TAGS_OF_FACTS
 
 
 def _stats(facet: object) -> dict[str, int]:

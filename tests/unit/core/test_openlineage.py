@@ -22,7 +22,13 @@ def test_a_run_event_with_everything() -> None:
         "datasetType": {"datasetType": "TABLE", "subType": "EXTERNAL"},
         "ownership": {"owners": [{"name": "team:data"}]},
         "documentation": {"description": "what was sold"},
-        "tags": {"tags": [{"key": "pii", "value": "true"}, {"key": "tier", "value": "gold"}]},
+        "tags": {
+            "tags": [
+                {"key": "pii", "value": "true"},
+                {"key": "tier", "value": "gold"},
+                {"key": "alias", "value": "candidate", "source": "DATAML"},
+            ]
+        },
         "lifecycleStateChange": {"lifecycleStateChange": "OVERWRITE"},
     }
     read = read_event(run_event("COMPLETE", 1, outputs=[out("sales", rows=3, **facets)])).outputs[0]

@@ -5,7 +5,7 @@ import type { ReactNode } from "react";
 import type { AssetRow } from "../api/types";
 import { assetPath } from "../ui/paths";
 import { type Column, Go, Mark, Muted, Rows } from "../ui/pieces";
-import { ago, cut, duration, number, utc } from "../ui/words";
+import { ago, cut, duration, kinds, number, utc } from "../ui/words";
 import type { Narrow, Word } from "./asked";
 
 /** A value that narrows the list down to what shares it. */
@@ -58,7 +58,7 @@ function columnsOf(narrow: Narrow | null): Column<AssetRow>[] {
         </Box>
       ),
     },
-    { title: "Kind", cell: (a) => (a.subtype ? `${a.kind}, ${a.subtype.replaceAll("_", " ")}` : a.kind) },
+    { title: "Kind", cell: (a) => kinds(a) },
     { title: "Verdict", cell: (a) => <Mark text={a.verdict} /> },
     {
       title: "Open incidents",

@@ -7,6 +7,7 @@ import { useAnswer } from "../api/reading";
 import type { AssetRow } from "../api/types";
 import { path } from "../ui/paths";
 import { type Column, Go, Mark, Rows, State } from "../ui/pieces";
+import { kinds } from "../ui/words";
 
 const COLUMNS: Column<AssetRow>[] = [
   {
@@ -15,7 +16,7 @@ const COLUMNS: Column<AssetRow>[] = [
       <Go to={path(`lineage/${encodeURIComponent(row.name)}`, { by: row.version ? null : "asset" })}>{row.name}</Go>
     ),
   },
-  { title: "Kind", cell: (row) => (row.subtype ? `${row.kind}, ${row.subtype}` : row.kind) },
+  { title: "Kind", cell: (row) => kinds(row) },
   { title: "Checks", cell: (row) => <Mark text={row.verdict} /> },
   { title: "Owner", cell: (row) => row.owner ?? "-" },
 ];

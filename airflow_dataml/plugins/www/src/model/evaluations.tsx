@@ -109,7 +109,10 @@ function Whole({ name, row }: { name: string; row: EvaluationRow }) {
             ["Champion then", row.champion ? <NodeName key="o" label={row.champion} /> : "there was none"],
             ["Paired difference", interval(row.difference)],
             ["Confidence", row.difference?.level ? `${number(row.difference.level * 100)} %` : null],
-            [(row.margin ?? 0) < 0 ? "May be worse by" : "Must be better by", row.margin === null ? null : number(Math.abs(row.margin))],
+            [
+              (row.margin ?? 0) < 0 ? "May be worse by" : "Must be better by",
+              row.margin === null ? null : number(Math.abs(row.margin)),
+            ],
             ["Rows held out", row.rows],
             ["Rows at least", row.min_rows],
             ["Of", row.dataset && <NodeName key="d" label={row.dataset} />],

@@ -10,7 +10,7 @@ import { IncidentRows } from "../governance/incidents";
 import type { PageProps } from "../routes";
 import { assetPath } from "../ui/paths";
 import { Facts, Go, Mark, Muted, Section, State } from "../ui/pieces";
-import { count, size, utc } from "../ui/words";
+import { count, kinds, size, utc } from "../ui/words";
 
 const DatasetPlaces = lazy(() => import("../dataset/places"));
 const ModelPlaces = lazy(() => import("../model/places"));
@@ -40,7 +40,7 @@ function Head({ asset }: { asset: AssetData }) {
         <Heading as="h2" size="lg">
           {asset.name}
         </Heading>
-        <Badge>{asset.subtype ? `${asset.kind}, ${asset.subtype.replaceAll("_", " ")}` : asset.kind}</Badge>
+        <Badge>{kinds(asset)}</Badge>
         {asset.status !== "active" && <Mark text={asset.status} />}
         {asset.verdict ? <Mark text={asset.verdict} /> : asset.version && <Muted>not verified</Muted>}
         {asset.quarantined > 0 && (

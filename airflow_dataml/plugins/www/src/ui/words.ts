@@ -29,6 +29,12 @@ export function share(value: number | null | undefined): string {
   return value > 0.999 && value < 1 ? "> 99.9 %" : `${Number((100 * value).toPrecision(3))} %`;
 }
 
+/** What an asset is: its kind, and what kind of that where it says more. */
+export function kinds(asset: { kind: string; subtype?: string | null }): string {
+  const { kind, subtype } = asset;
+  return subtype && subtype !== kind ? `${kind}, ${subtype.replaceAll("_", " ")}` : kind;
+}
+
 export function size(bytes: number | null | undefined): string {
   if (bytes === null || bytes === undefined) return "-";
   const units = ["B", "kB", "MB", "GB", "TB", "PB"];

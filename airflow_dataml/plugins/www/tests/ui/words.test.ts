@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { assetPath, labelPath, path, taskPath } from "../../src/ui/paths";
-import { ago, count, duration, moment, number, share, size, utc, words } from "../../src/ui/words";
+import { ago, count, duration, kinds, moment, number, share, size, utc, words } from "../../src/ui/words";
 
 describe("values as words", () => {
   it.each([
@@ -16,6 +16,9 @@ describe("values as words", () => {
     [share(0.25), "25 %"],
     [size(1_500_000), "1.5 MB"],
     [size(0), "0 B"],
+    [kinds({ kind: "model", subtype: "model" }), "model"],
+    [kinds({ kind: "external", subtype: "object_store" }), "external, object store"],
+    [kinds({ kind: "dataset", subtype: null }), "dataset"],
     [utc("2026-03-01T12:00:00Z"), "2026-03-01 12:00:00"],
     [utc("never"), "-"],
     [moment(0, 100_000), "1970-01-01"],
