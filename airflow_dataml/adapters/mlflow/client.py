@@ -84,6 +84,14 @@ def connect(uri: TrackingUri) -> MlflowClient:
         return MlflowClient(tracking_uri=uri.text, registry_uri=uri.text)
 
 
+def spare_engine(client: MlflowClient) -> Any | None:
+    """Return the engine of a client's own store; ``None`` where it keeps no two connections, or has none of its own."""
+    store: Any = getattr(getattr(client, "_tracking_client", None), "store", None)
+    engine = getattr(store, "engine", None)
+    size = getattr(getattr(engine, "pool", None), "size", None)
+    return engine if callable(size) and size() > 1 else None
+
+
 def check_server(uri: TrackingUri) -> None:
     """Ask an MLflow server for one experiment, once, without MLflow's retries."""
     prepare(uri)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.adapters.mlflow.batches import chunks, log_params
-from airflow_dataml.adapters.mlflow.client import answers, check_server, connect, prepare
+from airflow_dataml.adapters.mlflow.client import answers, check_server, connect, prepare, spare_engine
 from airflow_dataml.adapters.mlflow.lookup import (
     DIGEST_TAG,
     ensure_registered,
@@ -251,7 +251,9 @@ class MlflowRegistry(MlflowReading):
             yield client
 
     def _lock(self, key: str) -> AbstractContextManager[psycopg.Connection | None]:
-        return nullcontext() if self._uri.kind == "http" else self._schema.lock(key)
+        if self._uri.kind == "http":
+            return nullcontext()
+        return self._schema.lock(key, engine=spare_engine(self._client))
 
     def _experiment(self, client: MlflowClient, name: str) -> str:
         if name not in self._experiments:

@@ -82,23 +82,41 @@ class MlflowSchema:
                 return state != "current"
 
     @contextmanager
-    def lock(self, key: str) -> Iterator[psycopg.Connection]:
-        """Let one writer at a time through for a key; the database frees it if the writer dies."""
-        with self._connect() as connection, self._locked(connection, key, wait_s=_LOCK_TIMEOUT_S):
+    def lock(self, key: str, *, engine: Any = None) -> Iterator[psycopg.Connection]:
+        """Let one writer at a time through for a key; the database frees it if the writer dies.
+
+        :param engine: MLflow's own, whose open connections save the some five milliseconds of a new one.
+        """
+        opened = self._connect() if engine is None else self._borrow(engine)
+        with opened as connection, self._locked(connection, key, wait_s=_LOCK_TIMEOUT_S):
             yield connection
+
+    @contextmanager
+    def _borrow(self, engine: Any) -> Iterator[psycopg.Connection]:
+        with self._said(), engine.connect() as borrowed:
+            yield borrowed.connection.driver_connection
 
     @contextmanager
     def _connect(self) -> Iterator[psycopg.Connection]:
         import psycopg
 
-        try:
-            with psycopg.connect(
+        with (
+            self._said(),
+            psycopg.connect(
                 self._uri.dsn,
                 autocommit=True,
                 connect_timeout=CONNECT_TIMEOUT_S,
                 application_name="airflow-dataml",
-            ) as connection:
-                yield connection
+            ) as connection,
+        ):
+            yield connection
+
+    @contextmanager
+    def _said(self) -> Iterator[None]:
+        import psycopg
+
+        try:
+            yield
         except psycopg.Error as err:
             said = self._uri.scrub(str(err).strip().split("\n")[0])
             msg = f"the MLflow store {self._uri.shown} did not answer: {said}. Check the MLflow connection."
