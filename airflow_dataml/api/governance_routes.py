@@ -1,4 +1,4 @@
-"""Incidents and the audit chain: lists with filters, one incident with all around it, the chain as JSON lines."""
+"""Incidents, approvals and the audit chain: lists with filters, one incident with all around it, the chain as JSON lines."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 
+from airflow_dataml.adapters.postgres.reading_approvals import ApprovalReading
 from airflow_dataml.adapters.postgres.reading_governance import AuditFilter, GovernanceReading
 from airflow_dataml.api import models_governance
 from airflow_dataml.api.ledger import Key, Ledger, Limit, page
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from airflow_dataml.adapters.postgres.ledger import PostgresLedger
+    from airflow_dataml.adapters.postgres.reading_approvals import ApprovalRow
 
 router = APIRouter()
 LINES = "application/x-ndjson"
@@ -58,6 +60,34 @@ def incident(*, ledger: Ledger, incident_id: int) -> dict[str, Any]:
     return found | {
         "evidence": evidence | told | {"window": window},
         "timeline": timeline(found, opened_by=writer, entries=found["entries"], since=found["since"]),
+    }
+
+
+@router.get("/approvals", response_model=Page[models_governance.ApprovalRow])
+def approvals(
+    *, ledger: Ledger, asset: Word = None, waiting: bool = False, before: Key = None, limit: Limit = 50
+) -> dict[str, Any]:
+    """Return who was asked to approve what and what came of it, newest first.
+
+    They are answered where Airflow shows its required actions, and nowhere else.
+
+    :param waiting: only those that nothing has come of yet.
+    """
+    found = ApprovalReading(ledger.connection).approvals(
+        asset=asset, waiting=waiting, before=before, limit=limit
+    )
+    return page([_approval(row) for row in found], "entry", limit)
+
+
+def _approval(row: ApprovalRow) -> dict[str, Any]:
+    approval = row.approval.to_dict()
+    policy = approval["policy"]
+    return approval | {
+        "entry": row.seq,
+        "state": row.state,
+        "releases": approval["release"]["entries"],
+        "required": policy["required"],
+        "approvers": policy["approvers"],
     }
 
 

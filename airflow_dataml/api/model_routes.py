@@ -48,6 +48,7 @@ def standing(*, ledger: Ledger, model: Model) -> dict[str, Any]:
         "evaluation": reading.newest(asset_id, "evaluation"),
         "monitor": reading.newest(asset_id, "monitor"),
         "decision": reading.newest(asset_id, "decision"),
+        "registry": reading.newest(asset_id, "registry-drift"),
         "depends": reading.depends(asset_id, sources=[source] if source else []),
         "upstream_incidents": reading.upstream_incidents(asset_id),
     }

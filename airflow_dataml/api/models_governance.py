@@ -93,3 +93,46 @@ class Line(Answer):
     detail: Any
     prev_hash: str
     hash: str
+
+
+class ApprovalAnswer(Answer):
+    """What one person answered."""
+
+    voter: str
+    approves: bool
+    voted_at: datetime
+    comment: str = ""
+
+
+class Released(Answer):
+    """One asset of what is to be released.
+
+    :param version: what readers are to see; of a staged batch there is none yet.
+    :param left: what they saw when it was asked.
+    """
+
+    asset: str
+    kind: str
+    version: str | None = None
+    left: str | None = None
+
+
+class ApprovalRow(Answer):
+    """Who was asked to approve what, what they answered, and how it stands.
+
+    :param state: ``waiting``, ``approved``, ``rejected``, ``expired``, ``void``, or ``tampered with``.
+    """
+
+    entry: int
+    state: str
+    release_hash: str
+    releases: list[Released]
+    required: int
+    approvers: list[str]
+    requesters: list[str]
+    asked_by: str
+    requested_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None = None
+    votes: list[ApprovalAnswer]
+    reasons: list[str]

@@ -60,13 +60,17 @@ class Dependency(Answer):
 
 
 class ModelStanding(Answer):
-    """Where a model stands: its aliases, what was last thought of it, and what it depends on."""
+    """Where a model stands: its aliases, what was last thought of it, and what it depends on.
+
+    :param registry: what was last found otherwise in MLflow than we left it.
+    """
 
     name: str
     roles: list[Role]
     evaluation: Verdict | None = None
     monitor: Verdict | None = None
     decision: Verdict | None = None
+    registry: Verdict | None = None
     depends: list[Dependency]
     upstream_incidents: list[IncidentRow]
 

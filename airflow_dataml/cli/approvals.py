@@ -25,12 +25,11 @@ _COLUMNS = (
     "expires_at",
     "answers",
 )
-_CHANGED = "tampered with"
 
 
 def approvals(ledger: PostgresLedger, args: argparse.Namespace) -> Output:
     """List approvals, newest first."""
-    from airflow_dataml.adapters.postgres.reading_approvals import ApprovalReading
+    from airflow_dataml.adapters.postgres.reading_approvals import TAMPERED, ApprovalReading
 
     if args.asset:
         ledger.assets.get(args.asset)
@@ -41,11 +40,11 @@ def approvals(ledger: PostgresLedger, args: argparse.Namespace) -> Output:
         before=args.before,
         limit=args.limit,
     )
-    data = [row.approval.to_dict() | {"entry": row.seq, "state": _state(row)} for row in found]
+    data = [row.approval.to_dict() | {"entry": row.seq, "state": row.state} for row in found]
     wrong = [
         f"The entries of release {one['release_hash']} were changed."
         for one in data
-        if one["state"] == _CHANGED
+        if one["state"] == TAMPERED
     ]
     if args.check:
         use_airflow()
@@ -74,24 +73,13 @@ def _cells(row: ApprovalRow) -> list[Any]:
         str(row.seq),
         request.release_hash,
         ", ".join(entry.version or entry.asset for entry in request.release.entries),
-        _state(row),
+        row.state,
         f"{policy.required} of {', '.join(policy.approvers)}",
         ", ".join(request.requesters) or "nobody in person",
         request.requested_at,
         approval.expires_at,
         "; ".join(answers) or "none",
     ]
-
-
-def _state(row: ApprovalRow) -> str:
-    from airflow_dataml.core.approvals import VOIDED, now_utc
-
-    if not row.intact:
-        return _CHANGED
-    if row.approval.ended is None:
-        return "waiting" if row.approval.expires_at > now_utc() else "over, unanswered"
-    words = {"approve": "approved", "reject": "rejected", "expire": "expired", VOIDED: "void"}
-    return words.get(row.approval.ended, row.approval.ended)
 
 
 APPROVALS = Command(

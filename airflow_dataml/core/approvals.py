@@ -171,6 +171,13 @@ class Approval:
         """When nothing is answered any more, by the policy it was asked with."""
         return self.request.requested_at + timedelta(seconds=self.request.policy.expires_after)
 
+    def standing(self, *, now: datetime) -> str:
+        """How it stands, in a word or two."""
+        if self.ended is None:
+            return "waiting" if self.expires_at > now else "over, unanswered"
+        words = {"approve": "approved", "reject": "rejected", "expire": "expired", VOIDED: "void"}
+        return words.get(self.ended, self.ended)
+
     def decide(self, *, now: datetime) -> Decision:
         """Return what it comes to, by the policy it was asked with."""
         return tally(request=self.request, votes=self.votes, policy=self.request.policy, now=now)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_dataml.adapters.postgres.evidence import PostgresAudit
-from airflow_dataml.core.approvals import ENDED, REQUESTED, approvals_in, subject_of
+from airflow_dataml.core.approvals import ENDED, REQUESTED, approvals_in, now_utc, subject_of
 
 if TYPE_CHECKING:
     from airflow_dataml.adapters.postgres.connection import Connection
     from airflow_dataml.core.approvals import Approval
 
+TAMPERED = "tampered with"
 _REQUESTS = """
 SELECT r.seq, r.subject, r.detail ->> 'key' AS key FROM dataml.audit r
 WHERE r.action = %s AND (%s::bigint IS NULL OR r.seq < %s) AND (%s::text IS NULL OR r.subject = %s)
@@ -32,6 +33,11 @@ class ApprovalRow:
     seq: int
     approval: Approval
     intact: bool
+
+    @property
+    def state(self) -> str:
+        """How it stands; of entries that somebody changed, that alone."""
+        return self.approval.standing(now=now_utc()) if self.intact else TAMPERED
 
 
 class ApprovalReading:

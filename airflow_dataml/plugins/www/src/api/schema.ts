@@ -64,6 +64,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/approvals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Approvals
+         * @description Return who was asked to approve what and what came of it, newest first.
+         *
+         *     They are answered where Airflow shows its required actions, and nowhere else.
+         *
+         *     :param waiting: only those that nothing has come of yet.
+         */
+        get: operations["approvals_approvals_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/assets": {
         parameters: {
             query?: never;
@@ -844,6 +868,66 @@ export interface components {
             name: string;
             /** Version */
             version: number;
+        };
+        /**
+         * ApprovalAnswer
+         * @description What one person answered.
+         */
+        ApprovalAnswer: {
+            /** Approves */
+            approves: boolean;
+            /**
+             * Comment
+             * @default
+             */
+            comment: string;
+            /**
+             * Voted At
+             * Format: date-time
+             */
+            voted_at: string;
+            /** Voter */
+            voter: string;
+        };
+        /**
+         * ApprovalRow
+         * @description Who was asked to approve what, what they answered, and how it stands.
+         *
+         *     :param state: ``waiting``, ``approved``, ``rejected``, ``expired``, ``void``, or ``tampered with``.
+         */
+        ApprovalRow: {
+            /** Approvers */
+            approvers: string[];
+            /** Asked By */
+            asked_by: string;
+            /** Ended At */
+            ended_at: string | null;
+            /** Entry */
+            entry: number;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+            /** Reasons */
+            reasons: string[];
+            /** Release Hash */
+            release_hash: string;
+            /** Releases */
+            releases: components["schemas"]["Released"][];
+            /**
+             * Requested At
+             * Format: date-time
+             */
+            requested_at: string;
+            /** Requesters */
+            requesters: string[];
+            /** Required */
+            required: number;
+            /** State */
+            state: string;
+            /** Votes */
+            votes: components["schemas"]["ApprovalAnswer"][];
         };
         /**
          * Asset
@@ -2259,6 +2343,8 @@ export interface components {
         /**
          * ModelStanding
          * @description Where a model stands: its aliases, what was last thought of it, and what it depends on.
+         *
+         *     :param registry: what was last found otherwise in MLflow than we left it.
          */
         ModelStanding: {
             decision: components["schemas"]["Verdict"] | null;
@@ -2268,6 +2354,7 @@ export interface components {
             monitor: components["schemas"]["Verdict"] | null;
             /** Name */
             name: string;
+            registry: components["schemas"]["Verdict"] | null;
             /** Roles */
             roles: components["schemas"]["Role"][];
             /** Upstream Incidents */
@@ -2351,6 +2438,13 @@ export interface components {
         Page_AliasMove_: {
             /** Items */
             items: components["schemas"]["AliasMove"][];
+            /** Next */
+            next: number | string | null;
+        };
+        /** Page[ApprovalRow] */
+        Page_ApprovalRow_: {
+            /** Items */
+            items: components["schemas"]["ApprovalRow"][];
             /** Next */
             next: number | string | null;
         };
@@ -2617,6 +2711,23 @@ export interface components {
             received_at: string;
             /** Source */
             source: string;
+        };
+        /**
+         * Released
+         * @description One asset of what is to be released.
+         *
+         *     :param version: what readers are to see; of a staged batch there is none yet.
+         *     :param left: what they saw when it was asked.
+         */
+        Released: {
+            /** Asset */
+            asset: string;
+            /** Kind */
+            kind: string;
+            /** Left */
+            left: string | null;
+            /** Version */
+            version: string | null;
         };
         /**
          * Replay
@@ -3301,6 +3412,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LoggedPredictions"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    approvals_approvals_get: {
+        parameters: {
+            query?: {
+                asset?: string | null;
+                waiting?: boolean;
+                before?: number | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ApprovalRow_"];
                 };
             };
             /** @description Validation Error */

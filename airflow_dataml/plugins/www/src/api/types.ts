@@ -4,6 +4,8 @@ import type { components } from "./schema";
 
 type Schemas = components["schemas"];
 
+export type ApprovalAnswer = Schemas["ApprovalAnswer"];
+export type ApprovalRow = Schemas["ApprovalRow"];
 export type AliasRow = Schemas["AliasRow"];
 export type Asset = Schemas["Asset"];
 export type AssetRow = Schemas["AssetRow"];

@@ -14,7 +14,7 @@ import { History } from "./history";
 
 type Last = ModelStanding["evaluation"];
 
-const NEWEST: { of: "evaluation" | "monitor" | "decision"; title: string; tab: string; none: string }[] = [
+const NEWEST: { of: "evaluation" | "monitor" | "decision" | "registry"; title: string; tab: string; none: string }[] = [
   {
     of: "evaluation",
     title: "Last evaluation",
@@ -28,6 +28,12 @@ const NEWEST: { of: "evaluation" | "monitor" | "decision"; title: string; tab: s
     none: "Not observed yet. A MonitorOperator compares each scored batch with the training data.",
   },
   { of: "decision", title: "Last decision", tab: "decisions", none: "Nothing was decided yet." },
+  {
+    of: "registry",
+    title: "MLflow, seen from here",
+    tab: "reports",
+    none: "Nothing was found otherwise than it was left there. A RegistryReconcileOperator looks.",
+  },
 ];
 
 function Panel({ title, children }: { title: string; children: ReactNode }) {
@@ -126,7 +132,7 @@ export default function Overview({ asset }: AssetPlaceProps) {
         />
         <Muted fontSize="sm">Metrics are those of training, on the rows kept to validate on.</Muted>
       </Section>
-      <SimpleGrid columns={{ base: 1, lg: 3 }} gap={3} mt={6}>
+      <SimpleGrid columns={{ base: 1, md: 2, xl: 4 }} gap={3} mt={6}>
         {NEWEST.map(({ of, title, tab, none }) => (
           <Panel key={of} title={title}>
             <Newest name={name} last={standing[of]} tab={tab} none={none} />

@@ -16,6 +16,7 @@ const TABS: Record<string, { title: string; View: ComponentType<AssetPlaceProps>
   tuning: { title: "Tuning", View: lazy(() => import("./tuning")) },
   card: { title: "Card", View: lazy(() => import("./card")) },
   decisions: { title: "Decisions", View: lazy(() => import("./decisions")) },
+  approvals: { title: "Approvals", View: lazy(() => import("./approvals")) },
   reports: { title: "Reports", View: lazy(() => import("./reports")) },
   lineage: { title: "Lineage", View: lazy(() => import("../dataset/lineage")) },
 };

@@ -1,6 +1,6 @@
 // Answers about a model, with what a test says put in.
 
-import type { EvaluationRow, ModelStanding, Shift, WindowRow } from "../../src/api/types";
+import type { ApprovalRow, EvaluationRow, ModelStanding, Shift, WindowRow } from "../../src/api/types";
 
 const NOW = "2026-03-01T12:00:00Z";
 const WRITER = { dag_id: "rides", run_id: "manual", task_id: "monitor", map_index: -1 };
@@ -68,8 +68,28 @@ export function standing(facts: Partial<ModelStanding> = {}): ModelStanding {
     evaluation: null,
     monitor: null,
     decision: null,
+    registry: null,
     depends: [],
     upstream_incidents: [],
+    ...facts,
+  };
+}
+
+export function approval(facts: Partial<ApprovalRow> = {}): ApprovalRow {
+  return {
+    entry: 7,
+    state: "waiting",
+    release_hash: "0123456789abcdef0123456789abcdef",
+    releases: [{ asset: "ride_late", kind: "model", version: "ride_late@2", left: "ride_late@1" }],
+    required: 2,
+    approvers: ["ann", "bob"],
+    requesters: ["cas"],
+    asked_by: "task:rides/manual/approve",
+    requested_at: NOW,
+    expires_at: "2026-03-08T12:00:00Z",
+    ended_at: null,
+    votes: [],
+    reasons: [],
     ...facts,
   };
 }
