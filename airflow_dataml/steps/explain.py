@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataml.core.classes import classes_of, codes_of
 from airflow_dataml.core.errors import NotFoundError, SpecError
 from airflow_dataml.core.evaluation import LOSS_OF_TASK
 from airflow_dataml.core.explanation import attribution_drift, summary_of, verdict_of
@@ -15,7 +16,7 @@ from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.windows import TrainingPlan
 from airflow_dataml.steps.attribution import Case, explain_case
 from airflow_dataml.steps.models import tidy
-from airflow_dataml.steps.train import export_rows
+from airflow_dataml.steps.training_rows import export_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +68,7 @@ def explain_model(
         log.info("An earlier try explained %s (report %d); kept", found.ref, report.report_id)
         return report
     folder = bench.work_dir / fact.digest
-    case = _case(ledger, warehouse, found, plan, spec, bench, folder / "holdout.csv")
+    case = holdout_case(ledger, warehouse, found, spec, bench, folder / "holdout.csv")
     tidy(folder)
     body = explain_case(case, spec, permuter) | {
         "version": found.ref,
@@ -89,16 +90,20 @@ def _trained(version: Version) -> tuple[dict[str, Any], TrainingPlan]:
     return version.facts["spec"], TrainingPlan.from_dict(version.facts["plan"])
 
 
-def _case(
+def holdout_case(
     ledger: Ledger,
     warehouse: Warehouse,
     version: Version,
-    plan: TrainingPlan,
     spec: ExplanationSpec,
     bench: Bench,
     path: Path,
 ) -> Case:
-    trained = version.facts["spec"]
+    """Return the rows that a version did not learn from, scored by it; at most ``spec.max_rows`` of them.
+
+    :param path: where they are written for a while.
+    :raises SpecError: the version was not trained by us, or nothing was held out.
+    """
+    trained, plan = _trained(version)
     features = tuple(f["name"] for f in trained["features"])
     columns = (*features, *plan.key_columns)
     rows = export_rows(
@@ -121,10 +126,15 @@ def _case(
         kinds={f["name"]: f["kind"] for f in trained["features"]},
         columns={name: read[name] for name in features},
         keys={name: read[name] for name in plan.key_columns},
-        labels=as_numbers(trained["target"], read[trained["target"]]),
+        labels=_labels(scorer, trained["target"], read[trained["target"]]),
         scores=scores,
         holdout_rows=rows,
     )
+
+
+def _labels(scorer: Scorer, target: str, column: Any) -> Any:
+    classes = classes_of(scorer)
+    return codes_of(column, classes) if classes else as_numbers(target, column)
 
 
 def _sample(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.adapters.postgres.graph_walks import Steps, walk_from
-from airflow_dataml.core.errors import AssetNotFoundError
+from airflow_dataml.core.errors import AssetNotFoundError, SpecError
 from airflow_dataml.core.lineage import Graph, Node
 
 if TYPE_CHECKING:
@@ -156,6 +156,17 @@ class NameGraph:
             self._db, _COLUMNS, [start], direction=direction, depth=depth, limit=limit, at=at
         )
         return Graph(f"column:{start}", direction, self._columns(depths), edges, cut)
+
+    def made_from(self, asset: str, column: str) -> list[tuple[str, str]]:
+        """Return the columns that are made from a column, with their assets; ``*`` where it decides which rows there are.
+
+        :raises SpecError: there are more than can be told.
+        """
+        graph = self.columns(asset, column, direction="downstream", limit=5000)
+        if graph.truncated:
+            msg = f"{asset}.{column} goes into more than 5000 columns: ask for one of those it goes into first."
+            raise SpecError(msg)
+        return [(n.detail["asset"], n.detail["column"] or "*") for n in graph.nodes if n.node != graph.start]
 
     def _assets(self, depths: dict[str, int]) -> tuple[Node, ...]:
         rows = self._labels(depths)
