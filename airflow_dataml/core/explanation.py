@@ -134,7 +134,7 @@ def attribution_drift(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[st
 
     >>> def one(name, share):
     ...     return {"feature": name, "share": share, "importance": {"estimate": share}}
-    >>> drift = attribution_drift([one("km", 0.8), one("hour", 0.2)], [one("km", 0.3), one("hour", 0.7)])
+    >>> drift = attribution_drift([one("km", 0.75), one("hour", 0.25)], [one("km", 0.25), one("hour", 0.75)])
     >>> drift.rank_correlation, round(drift.share_shift, 2), drift.shares[0][0]
     (-1.0, 0.5, 'hour')
     """

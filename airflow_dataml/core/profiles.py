@@ -38,13 +38,14 @@ tail, and all different where the sample happened on no value twice (measured on
 from __future__ import annotations
 
 from collections import Counter
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_dataml.core.errors import SpecError
 from airflow_dataml.core.extras import load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 CELLS = 1024
 TOP_VALUES = 256
@@ -53,6 +54,9 @@ SKETCH = 256
 HASH_BITS = 52
 # Second to thousand years of 52 weeks.
 WIDTHS = (1, 10, 60, 600, 3600, 21600, 86400, 604800, 2419200, 31449600, 314496000, 3144960000, 31449600000)
+
+# Of a cell, or of a value, and its count; a thousand of them are added up many times in a comparison.
+_COUNT: Callable[[Sequence[Any]], int] = itemgetter(1)
 
 Kind = Literal["numeric", "temporal", "boolean", "text", "other"]
 _KINDS: dict[str, Kind] = {
@@ -231,8 +235,8 @@ def distinct(sketch: Mapping[str, Any], *, total: int) -> int:
 def covered(column: Mapping[str, Any]) -> int:
     """Values that a column's cells or top values stand for."""
     if "cells" in column:
-        return sum(count for _, count in column["cells"])
-    return int(sum(count for _, count in column["values"]) + column["other"])
+        return sum(map(_COUNT, column["cells"]))
+    return int(sum(map(_COUNT, column["values"])) + column["other"])
 
 
 def counted(column: Mapping[str, Any]) -> float:
@@ -283,6 +287,12 @@ def cells_of(values: Any, *, low: float, high: float) -> Counter[int]:
     """
     np = load("numpy", extra="monitoring")
 
-    position = np.floor((np.asarray(values, dtype=float) - low) / (high - low) * CELLS) + 1
-    cells, counts = np.unique(np.clip(position, 0, CELLS + 1).astype(int), return_counts=True)
-    return Counter(dict(zip(cells.tolist(), counts.tolist(), strict=True)))
+    position = np.asarray(values, dtype=float) - low
+    position /= high - low
+    position *= CELLS
+    position += 1
+    # Counted, not sorted: a tenth of the time. Within the edges cutting the fraction off is rounding down.
+    np.clip(position, 0, CELLS + 1, out=position)
+    counts = np.bincount(position.astype(np.intp).ravel(), minlength=CELLS + 2)
+    cells = np.flatnonzero(counts)
+    return Counter(dict(zip(cells.tolist(), counts[cells].tolist(), strict=True)))
