@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer
 
+from airflow_dataml.core.classes import class_log_losses, named_few
+from airflow_dataml.core.estimation import Calibration
 from airflow_dataml.core.extras import load
 from airflow_dataml.core.governance import Decision
+from airflow_dataml.core.influences import roc_auc_ovr
 from airflow_dataml.core.looks import Look, judge_rows
 from airflow_dataml.core.metric_gates import Finding, MetricGate, Scored
-from airflow_dataml.core.metrics import METRICS, measure, timing
+from airflow_dataml.core.metrics import METRICS, measure, metrics_of, timing
 from airflow_dataml.core.sequential import Evidence
 from airflow_dataml.core.slices import Fairness, Slice  # noqa: TC001 - pydantic resolves annotations while running
 from airflow_dataml.core.statistics import (
@@ -27,8 +30,23 @@ if TYPE_CHECKING:
 
     from pydantic import SerializerFunctionWrapHandler
 
-Loss = Literal["log_loss", "squared_error"]
-LOSS_OF_TASK: dict[str, Loss] = {"binary": "log_loss", "regression": "squared_error"}
+Loss = Literal["log_loss", "squared_error", "multiclass_log_loss"]
+# The log loss of classes has a name of its own: what reads a score and a 0/1 label must not take it for the other.
+LOSS_OF_TASK: dict[str, Loss] = {
+    "binary": "log_loss",
+    "regression": "squared_error",
+    "multiclass": "multiclass_log_loss",
+}
+_ROW_LOSSES = {
+    "log_loss": log_losses,
+    "squared_error": squared_errors,
+    "multiclass_log_loss": class_log_losses,
+}
+_TASK_OF_LOSS: dict[Loss, Literal["binary", "regression", "multiclass"]] = {
+    "log_loss": "binary",
+    "squared_error": "regression",
+    "multiclass_log_loss": "multiclass",
+}
 _EXTRA = "monitoring"
 
 
@@ -102,6 +120,8 @@ class Comparison:
     :param difference: of the losses; over all rows of all looks where there are several.
     :param rows: of this look.
     :param evidence: sums of the loss differences of this look.
+    :param unseen_classes: those the challenger never learnt and how many rows have them, if any.
+    :param calibration: what the challenger's scores turned out to be, for estimates without labels.
     """
 
     metric: Loss
@@ -114,6 +134,8 @@ class Comparison:
     slices: tuple[Finding, ...] = ()
     fairness: tuple[Finding, ...] = ()
     look: Look | None = None
+    calibration: Calibration | None = None
+    unseen_classes: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON; what was not asked for is left out."""
@@ -121,18 +143,23 @@ class Comparison:
         findings = {
             name: [one.to_dict() for one in getattr(self, name)] for name in ("gates", "slices", "fairness")
         }
-        asked = {key: value for key, value in findings.items() if value}
-        look = {"look": self.look.to_dict()} if self.look else {}
-        return {key: data[key] for key in data if key not in (*findings, "look")} | asked | look
+        asked: dict[str, Any] = {key: value for key, value in findings.items() if value}
+        for name in ("look", "calibration"):
+            if (one := getattr(self, name)) is not None:
+                asked[name] = one.to_dict()
+        if self.unseen_classes is not None:
+            asked["unseen_classes"] = self.unseen_classes
+        left = (*findings, "look", "calibration", "unseen_classes")
+        return {key: data[key] for key in data if key not in left} | asked
 
 
 def row_losses(metric: Loss, labels: Any, scores: Any) -> Any:
-    """Loss of every row.
+    """Loss of every row; of classes, labels are places among the columns of the scores.
 
     >>> row_losses("squared_error", [1.0], [2.0]).tolist()
     [1.0]
     """
-    return log_losses(labels, scores) if metric == "log_loss" else squared_errors(labels, scores)
+    return _ROW_LOSSES[metric](labels, scores)
 
 
 def compare(
@@ -148,23 +175,21 @@ def compare(
 ) -> Comparison:
     """Measure two models on the same rows, with a paired bootstrap interval of the loss difference.
 
-    :param labels: truth, ``[n]``.
-    :param challenger: name and scores ``[n]``; so too the opponent.
+    :param labels: truth, ``[n]``; of classes their places in the scores.
+    :param challenger: name and scores ``[n]``, of classes ``[n, classes]``; so too the opponent.
     :param columns: the policy's columns, ``[n]`` each.
     :param timings: milliseconds per 1000 rows of repeated scoring, of both; empty where nothing was scored.
     :param before: what earlier looks at other rows left, if ``policy.looks``.
     """
     np = load("numpy", extra=_EXTRA)
     truth, *said = (np.asarray(side, dtype=float) for side in (labels, challenger[1], opponent[1]))
-    rows = Scored(
-        "binary" if metric == "log_loss" else "regression", truth, said[0], said[1], columns or {}, timings
-    )
+    rows = Scored(_TASK_OF_LOSS[metric], truth, said[0], said[1], columns or {}, timings)
     losses = [row_losses(metric, truth, scores) for scores in said]
     sides = [
         ModelScores(
             who=who,
             loss=bootstrap_mean(loss, level=policy.confidence),
-            auc=roc_auc(truth, scores) if metric == "log_loss" else None,
+            auc=_auc(rows, scores),
             metrics=_metrics(rows, scores, times, policy.confidence),
         )
         for who, scores, loss, times in zip((challenger[0], opponent[0]), said, losses, timings, strict=True)
@@ -182,13 +207,25 @@ def compare(
         slices=judged.slices,
         fairness=judged.fairness,
         look=judged.look,
+        # The score of one class among many says nothing of the loss over all of them.
+        calibration=None
+        if rows.kind == "multiclass"
+        else Calibration.fit(task=rows.kind, labels=truth, scores=said[0]),
     )
+
+
+def _auc(rows: Scored, scores: Any) -> float | None:
+    """The area under the curve; of classes, the mean of each against all others."""
+    if rows.kind == "multiclass":
+        found = roc_auc_ovr(rows.labels, scores, 0.5)
+        return found[0] if found else None
+    return roc_auc(rows.labels, scores) if rows.kind == "binary" else None
 
 
 def _metrics(rows: Scored, scores: Any, times: Sequence[float], level: float) -> dict[str, Interval]:
     found = {
         name: measure(one, rows.labels, scores, level=level)
-        for name, one in METRICS.items()
+        for name, one in metrics_of(rows.kind).items()
         if one.kind == rows.kind
     }
     if times:
@@ -212,7 +249,13 @@ def verdict_of(comparison: Mapping[str, Any], policy: PromotionPolicy) -> tuple[
     worst = min((verdict, *found), key=order.index)
     said = [one["reason"] + ("" if one["holds"] else " (only said)") for one in shown]
     kept = [f"{passed} of {len(findings)} conditions on metrics, slices and groups hold"] if findings else []
-    return worst, "; ".join((reason, *kept, *said))
+    return worst, "; ".join((reason, *_strangers(comparison.get("unseen_classes")), *kept, *said))
+
+
+def _strangers(unseen: Mapping[str, Any] | None) -> list[str]:
+    if not unseen:
+        return []
+    return [f"{unseen['rows']} rows have classes it never learnt: {named_few(unseen['classes'])}"]
 
 
 def _verdict_of_loss(comparison: Mapping[str, Any], policy: PromotionPolicy) -> tuple[str, str]:

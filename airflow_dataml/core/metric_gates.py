@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from airflow_dataml.core.errors import PolicyError
-from airflow_dataml.core.metrics import METRICS, contrast, measure, metric_named, timing
+from airflow_dataml.core.metrics import METRICS, contrast, measure, metric_named, metrics_of, timing
 from airflow_dataml.core.statistics import Interval
 
 if TYPE_CHECKING:
@@ -86,13 +86,14 @@ class Finding:
 class Scored:
     """What two models said about the same rows.
 
-    :param kind: ``binary`` or ``regression``.
-    :param labels: truth, ``[n]``; so too the scores of both sides.
+    :param kind: the models' task.
+    :param labels: truth, ``[n]``; so too the scores of both sides. Of classes, a label is the place of its class in
+        the probabilities of both sides, ``[n, classes]``.
     :param columns: what slices and fairness groups are made of, by name.
     :param timings: milliseconds per 1000 rows of repeated scoring: the challenger's, and the opponent's if it is a model.
     """
 
-    kind: Literal["binary", "regression"]
+    kind: Literal["binary", "regression", "multiclass"]
     labels: Any
     challenger: Any
     opponent: Any
@@ -113,11 +114,11 @@ def judge_gates(gates: Sequence[MetricGate], rows: Scored, *, error: float) -> l
 
 
 def _judge(gate: MetricGate, rows: Scored, level: float) -> Iterable[Finding]:
-    metric = METRICS[gate.metric]
-    if metric.kind not in (rows.kind, "latency"):
-        known = ", ".join(name for name, one in METRICS.items() if one.kind in (rows.kind, "latency"))
-        msg = f"{gate.metric!r} is no metric of a {rows.kind} model: gate on one of {known}."
+    known = metrics_of(rows.kind)
+    if gate.metric not in known:
+        msg = f"{gate.metric!r} is no metric of a {rows.kind} model: gate on one of {', '.join(known)}."
         raise PolicyError(msg)
+    metric = known[gate.metric]
     upwards = metric.greater_is_better
     if gate.threshold is not None:
         found = _alone(metric, rows, level, gate)

@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_dataml.core import influences
 from airflow_dataml.core.errors import PolicyError
 from airflow_dataml.core.extras import load
 from airflow_dataml.core.statistics import Interval, log_losses, squared_errors
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _EXTRA = "monitoring"
 _BINS = 15
-Kind = Literal["binary", "regression", "latency"]
+Kind = Literal["binary", "regression", "multiclass", "latency"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,111 +40,91 @@ class Metric:
     influences: Callable[[Any, Any, float], tuple[float, Any] | None] | None = None
 
 
-def _mean(values: Any) -> tuple[float, Any]:
-    estimate = float(values.mean())
-    return estimate, values - estimate
-
-
-def _ratio(above: Any, below: Any) -> tuple[float, Any] | None:
-    whole = float(below.mean())
-    if whole <= 0:
-        return None
-    estimate = float(above.mean()) / whole
-    return estimate, (above - estimate * below) / whole
-
-
-def _accuracy(labels: Any, scores: Any, threshold: float) -> tuple[float, Any]:
-    return _mean(((scores >= threshold) == (labels > 0.5)).astype(float))
-
-
-def _precision(labels: Any, scores: Any, threshold: float) -> tuple[float, Any] | None:
-    said = (scores >= threshold).astype(float)
-    return _ratio(said * labels, said)
-
-
-def _recall(labels: Any, scores: Any, threshold: float) -> tuple[float, Any] | None:
-    return _ratio((scores >= threshold) * labels, labels)
-
-
-def _f1(labels: Any, scores: Any, threshold: float) -> tuple[float, Any] | None:
-    said = (scores >= threshold).astype(float)
-    return _ratio(2 * said * labels, said + labels)
-
-
-def _roc_auc(labels: Any, scores: Any, _: float) -> tuple[float, Any] | None:
-    np, stats = load("numpy", extra=_EXTRA), load("scipy.stats", extra=_EXTRA)
-    truth = labels > 0.5
-    positive, negative = int(truth.sum()), int((~truth).sum())
-    if not positive or not negative:
-        return None
-    ranks = stats.rankdata(scores)
-    parts = np.empty(len(labels))
-    parts[truth] = (ranks[truth] - stats.rankdata(scores[truth])) / negative
-    parts[~truth] = 1 - (ranks[~truth] - stats.rankdata(scores[~truth])) / positive
-    estimate = float(parts[truth].mean())
-    weights = np.where(truth, len(labels) / positive, len(labels) / negative)
-    return estimate, (parts - estimate) * weights
-
-
-def _root_mean_squared_error(labels: Any, scores: Any, _: float) -> tuple[float, Any]:
-    mean, influence = _mean(squared_errors(labels, scores))
-    root = math.sqrt(mean)
-    return root, influence / (2 * root) if root else influence
-
-
-def _r2(labels: Any, scores: Any, _: float) -> tuple[float, Any] | None:
-    found = _ratio(squared_errors(labels, scores), (labels - labels.mean()) ** 2)
-    return (1 - found[0], -found[1]) if found else None
-
-
+CLASS_METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("roc_auc_ovr", "multiclass", greater_is_better=True, influences=influences.roc_auc_ovr),
+        Metric("log_loss", "multiclass", greater_is_better=False, influences=influences.class_log_loss),
+        Metric("accuracy", "multiclass", greater_is_better=True, influences=influences.class_accuracy),
+        Metric(
+            "balanced_accuracy",
+            "multiclass",
+            greater_is_better=True,
+            influences=influences.balanced_accuracy,
+        ),
+        Metric("f1_macro", "multiclass", greater_is_better=True, influences=influences.f1_macro),
+    )
+}
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("roc_auc", "binary", greater_is_better=True, influences=_roc_auc),
+        Metric("roc_auc", "binary", greater_is_better=True, influences=influences.roc_auc),
         Metric(
-            "log_loss", "binary", greater_is_better=False, influences=lambda y, p, _: _mean(log_losses(y, p))
+            "log_loss",
+            "binary",
+            greater_is_better=False,
+            influences=lambda y, p, _: influences.mean(log_losses(y, p)),
         ),
         Metric(
             "brier_score_loss",
             "binary",
             greater_is_better=False,
-            influences=lambda y, p, _: _mean(squared_errors(y, p)),
+            influences=lambda y, p, _: influences.mean(squared_errors(y, p)),
         ),
         Metric("expected_calibration_error", "binary", greater_is_better=False),
-        Metric("accuracy", "binary", greater_is_better=True, influences=_accuracy),
-        Metric("precision", "binary", greater_is_better=True, influences=_precision),
-        Metric("recall", "binary", greater_is_better=True, influences=_recall),
-        Metric("f1", "binary", greater_is_better=True, influences=_f1),
+        Metric("accuracy", "binary", greater_is_better=True, influences=influences.accuracy),
+        Metric("precision", "binary", greater_is_better=True, influences=influences.precision),
+        Metric("recall", "binary", greater_is_better=True, influences=influences.recall),
+        Metric("f1", "binary", greater_is_better=True, influences=influences.f1),
         Metric(
             "mean_squared_error",
             "regression",
             greater_is_better=False,
-            influences=lambda y, p, _: _mean(squared_errors(y, p)),
+            influences=lambda y, p, _: influences.mean(squared_errors(y, p)),
         ),
         Metric(
             "root_mean_squared_error",
             "regression",
             greater_is_better=False,
-            influences=_root_mean_squared_error,
+            influences=influences.root_mean_squared_error,
         ),
         Metric(
             "mean_absolute_error",
             "regression",
             greater_is_better=False,
-            influences=lambda y, p, _: _mean(abs(y - p)),
+            influences=lambda y, p, _: influences.mean(abs(y - p)),
         ),
-        Metric("r2", "regression", greater_is_better=True, influences=_r2),
+        Metric("r2", "regression", greater_is_better=True, influences=influences.r2),
         Metric("latency_p50", "latency", greater_is_better=False),
         Metric("latency_p95", "latency", greater_is_better=False),
     )
 }
+# What has one name for two classes and for many is found by ``metrics_of``.
+METRICS |= {name: one for name, one in CLASS_METRICS.items() if name not in METRICS}
 _OTHER_NAMES = {
     "auroc": "roc_auc",
     "brier_score": "brier_score_loss",
     "calibration_error": "expected_calibration_error",
+    # torchmetrics' own defaults average over the classes.
+    "multiclass_auroc": "roc_auc_ovr",
+    "multiclass_f1": "f1_macro",
+    "multiclass_accuracy": "balanced_accuracy",
+    "multiclassauroc": "roc_auc_ovr",
+    "multiclassf1score": "f1_macro",
+    "multiclassaccuracy": "balanced_accuracy",
 }
 # Shares of a count: their own interval stays honest where all rows agree.
 _COUNTED = ("accuracy", "precision", "recall")
+
+
+def metrics_of(kind: str) -> dict[str, Metric]:
+    """Return the metrics of a model's task by name, and those of any model.
+
+    >>> metrics_of("multiclass")["accuracy"].kind, metrics_of("binary")["accuracy"].kind
+    ('multiclass', 'binary')
+    """
+    found = CLASS_METRICS if kind == "multiclass" else METRICS
+    return {name: one for name, one in (METRICS | found).items() if one.kind in (kind, "latency")}
 
 
 def metric_named(name: str) -> Metric:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
+from airflow_dataml.core.classes import named_few
 from airflow_dataml.core.datasets import Column
 from airflow_dataml.core.errors import SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 MOST_PREDICTIONS = 10_000
 MOST_FEATURE_BYTES = 64 * 1024
@@ -24,6 +25,8 @@ LOG_COLUMNS = (
     Column("score", "double precision"),
     Column("features", "jsonb"),
 )
+#: Of a model of classes, whose score is the probability of the predicted one.
+CLASS_LOG_COLUMNS = (*LOG_COLUMNS, Column("label", "text"), Column("probabilities", "jsonb"))
 
 
 class LoggedPrediction(BaseModel):
@@ -33,6 +36,8 @@ class LoggedPrediction(BaseModel):
     :param predicted_at: when it was made, with its time zone.
     :param model_version: the model's number in the ledger.
     :param features: what the model was given, as far as it shall be kept.
+    :param label: the class that a model of classes predicted; ``score`` is its probability.
+    :param probabilities: of all its classes, by name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,11 +47,38 @@ class LoggedPrediction(BaseModel):
     model_version: int = Field(ge=1, lt=2**31)
     score: float = Field(allow_inf_nan=False)
     features: dict[str, JsonValue] | None = None
+    label: str | None = None
+    probabilities: dict[str, float] | None = None
 
     def row(self) -> tuple[str, datetime, int, float, str | None]:
         """Values in the order of ``LOG_COLUMNS``."""
         features = None if self.features is None else json.dumps(self.features)
         return (self.prediction_id, self.predicted_at, self.model_version, self.score, features)
+
+    def class_row(self) -> tuple[str | datetime | float | None, ...]:
+        """Values in the order of ``CLASS_LOG_COLUMNS``."""
+        said = None if self.probabilities is None else json.dumps(self.probabilities)
+        return (*self.row(), self.label, said)
+
+    def wrong_class(self, classes: Collection[str]) -> str | None:
+        """What is wrong about the class for a model with such classes, or with none.
+
+        >>> made = {"prediction_id": "a", "predicted_at": "2026-01-01T00:00:00Z", "model_version": 1, "score": 0.5}
+        >>> LoggedPrediction(**made, label="z").wrong_class(("a", "b"))
+        "label is 'z', and the model's classes are 'a', 'b'"
+        """
+        known = named_few(list(classes))
+        if not classes:
+            given = self.label is not None or self.probabilities is not None
+            return "label and probabilities are given, and the model has no classes" if given else None
+        if self.label not in classes:
+            return f"label is {self.label!r}, and the model's classes are {known}"
+        if not 0 <= self.score <= 1:
+            return f"score is {self.score:g}, and it is the probability of the label"
+        said = self.probabilities or {}
+        if strange := [n for n, p in said.items() if n not in classes or not 0 <= p <= 1]:
+            return f"probabilities hold {strange[0]!r}: {said[strange[0]]:g}, and they are of {known}"
+        return None
 
 
 _BATCH = TypeAdapter(tuple[LoggedPrediction, ...])

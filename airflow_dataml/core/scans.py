@@ -48,7 +48,7 @@ class KeyedBlock:
 
     :param keys: as the scan gave them.
     :param values: column -> an array as long as the block (integers, floats with NaN for null, 16 bytes each of
-        a uuid, coded texts), or one value for all rows.
+        a uuid, coded texts, which may be JSON), or one value for all rows.
     """
 
     rows: int

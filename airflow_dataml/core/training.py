@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_MODULE", "Feature", "Progress", "Task", "TrainingJob", "TrainingResult", "TrainingSpec"]
 
 DEFAULT_MODULE = "airflow_dataml.adapters.lightning.tabular:TabularModule"
-Task = Literal["binary", "regression"]
+Task = Literal["binary", "regression", "multiclass"]
 # Came after specs were first recorded: at its default it is left out, so that older digests stay what they are.
 _LATER = (
     "engine",
@@ -70,7 +70,8 @@ class TrainingSpec(BaseModel):
     :param module_arguments: plain values handed to that class as keywords.
     :param features: input columns, in the order the model sees them.
     :param target: the column to predict. It may not be missing in any row.
-    :param task: ``binary`` wants 0/1 (or boolean) and scores a probability; ``regression`` any number.
+    :param task: ``binary`` wants 0/1 (or boolean) and scores a probability; ``regression`` any number;
+        ``multiclass`` texts or integers, and gives a probability of each class.
     :param seed: same seed, data, spec and threads give bit-equal weights on one machine.
     :param max_epochs: passes over the training rows; the upper bound of the cost.
     :param batch_size: rows per optimiser step.
@@ -201,6 +202,13 @@ class TrainingSpec(BaseModel):
             raise ValueError(msg)
         if self.datamodule is not None and self.beside_columns:
             msg = "a datamodule makes batches without what distill and hard_examples give; leave either out"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _teacher_can(self) -> Self:
+        if self.task == "multiclass" and self.distill is not None:
+            msg = "a multiclass model has no distillation: leave distill out, and begin with a version by warm_start"
             raise ValueError(msg)
         return self
 

@@ -27,6 +27,8 @@ ARGUMENT = "module_arguments."
 DIRECTIONS: dict[str, Direction] = {
     "auc": "maximize",
     "accuracy": "maximize",
+    "f1_macro": "maximize",
+    "roc_auc_ovr": "maximize",
     "r2": "maximize",
     "log_loss": "minimize",
     "brier": "minimize",
@@ -34,7 +36,7 @@ DIRECTIONS: dict[str, Direction] = {
     "mae": "minimize",
     "validation_loss": "minimize",
 }
-METRIC_OF_TASK = {"binary": "auc", "regression": "rmse"}
+METRIC_OF_TASK = {"binary": "auc", "regression": "rmse", "multiclass": "log_loss"}
 _FEWEST_CHOICES = 2
 
 

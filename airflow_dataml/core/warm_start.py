@@ -7,11 +7,12 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow_dataml.core.classes import named_few
 from airflow_dataml.core.errors import TrainingSpecError
 from airflow_dataml.core.features import FeatureEncoding
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -34,20 +35,33 @@ class Start:
 
     :param version: as ``name@number``, for messages.
     :param encoding: of the version; ``None`` where nobody trained it here.
+    :param classes: that it tells apart, in order; none where it gives one score.
     """
 
     version: str
     encoding: FeatureEncoding | None
     weights: Mapping[str, Array] = field(repr=False)
+    classes: tuple[str, ...] = ()
 
-    def fit(self, shapes: Mapping[str, Array], *, encoding: FeatureEncoding, model: str) -> dict[str, Array]:
+    def fit(
+        self,
+        shapes: Mapping[str, Array],
+        *,
+        encoding: FeatureEncoding,
+        model: str,
+        classes: tuple[str, ...] = (),
+    ) -> dict[str, Array]:
         """Return the weights for a fresh module; embedding rows follow their category, new ones stay fresh.
 
         :param shapes: the fresh weights by name, first layer first.
         :param encoding: of the rows that are trained on now; its vocabulary may be another.
+        :param classes: of the same rows; they must be the version's.
         :raises TrainingSpecError: names the first tensor that does not fit, and what to do.
         """
         before = self._encoding(encoding, model, next(iter(shapes), ""))
+        if classes != self.classes:
+            why = f"it tells the classes {named_few(self.classes)} apart, and the rows have {named_few(classes)}"
+            self._refuse(model, why, "use a version with the same classes")
         fitted: dict[str, Array] = {}
         for name, fresh in shapes.items():
             stored = self.weights.get(name)
@@ -115,11 +129,14 @@ def _by_category(stored: Array, fresh: Array, then: tuple[str, ...], now: tuple[
     return rows
 
 
-def write_start(path: Path, *, version: str, weights: Mapping[str, Any], encoding: object) -> None:
+def write_start(
+    path: Path, *, version: str, weights: Mapping[str, Any], encoding: object, classes: Sequence[str] = ()
+) -> None:
     """Write the weights of a version; about their size.
 
     :param weights: by name, as an exported graph has them.
     :param encoding: a ``FeatureEncoding`` as plain JSON values, or ``None``.
+    :param classes: that the version tells apart, in order.
     """
     import numpy as np
 
@@ -128,7 +145,7 @@ def write_start(path: Path, *, version: str, weights: Mapping[str, Any], encodin
         for name, array in weights.items()
         if np.asarray(array).dtype.kind in "fiub"
     }
-    about = np.array(json.dumps({"version": version, "encoding": encoding}))
+    about = np.array(json.dumps({"version": version, "encoding": encoding, "classes": list(classes)}))
     beside = path.with_name(f"{path.name}.tmp")
     with beside.open("wb") as file:
         np.savez(file, allow_pickle=False, **{_ABOUT: about, **plain})
@@ -145,4 +162,5 @@ def read_start(path: Path) -> Start:
             name.removeprefix(_TENSOR): stored[name] for name in stored.files if name.startswith(_TENSOR)
         }
     encoding = about["encoding"]
-    return Start(about["version"], encoding and FeatureEncoding.model_validate(encoding), weights)
+    read = encoding and FeatureEncoding.model_validate(encoding)
+    return Start(about["version"], read, weights, tuple(about.get("classes", ())))

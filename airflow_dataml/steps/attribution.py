@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataml.core.classes import classes_of, one_score, top_of
 from airflow_dataml.core.errors import SpecError
 from airflow_dataml.core.evaluation import row_losses
 from airflow_dataml.core.explanation import (
@@ -37,7 +38,8 @@ class Case:
 
     :param kinds: of the features, in the order of the training.
     :param keys: columns that name a row.
-    :param scores: of the rows as they are.
+    :param scores: of the rows as they are; of classes ``[n, classes]``.
+    :param labels: numbers; of classes their places, -1 where the model does not know one.
     :param holdout_rows: how many rows these were drawn from.
     """
 
@@ -129,7 +131,8 @@ def _predictions(case: Case, spec: ExplanationSpec) -> list[dict[str, Any]]:
 
     Rows are named by their key, so that no value of theirs is copied into the ledger.
     """
-    chosen = extremes_of(case.scores, spec.extremes)
+    said = one_score(case.scores)
+    chosen = extremes_of(said, spec.extremes)
     if not chosen or not isinstance(case.scorer, Encoded):
         return []
     places = [place for place, _ in chosen]
@@ -137,7 +140,7 @@ def _predictions(case: Case, spec: ExplanationSpec) -> list[dict[str, Any]]:
     occluded = occluded_scores(case.scorer, rows)
     found = []
     for number, (place, end) in enumerate(chosen):
-        score = float(case.scores[place])
+        score = float(said[place])
         owed = {name: score - float(scores[number]) for name, scores in occluded.items()}
         found.append(
             {
@@ -145,7 +148,7 @@ def _predictions(case: Case, spec: ExplanationSpec) -> list[dict[str, Any]]:
                 "key": {name: str(column[place]) for name, column in case.keys.items()},
                 "end": end,
                 "score": score,
-                "label": float(case.labels[place]),
+                **_told(case, place),
                 "features": [
                     {"feature": name, "contribution": value}
                     for name, value in sorted(owed.items(), key=lambda item: (-abs(item[1]), item[0]))
@@ -155,8 +158,19 @@ def _predictions(case: Case, spec: ExplanationSpec) -> list[dict[str, Any]]:
     return found
 
 
+def _told(case: Case, place: int) -> dict[str, Any]:
+    """The label of a row; of classes by name, beside the class that is predicted."""
+    classes = classes_of(case.scorer)
+    if not classes:
+        return {"label": float(case.labels[place])}
+    label, code = int(case.labels[place]), int(case.scores[place].argmax())
+    return {"label": classes[label] if label >= 0 else None, "predicted": classes[code]}
+
+
 def occluded_scores(scorer: Scorer, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     """Scores of rows with each feature in turn hidden: a value typical of the training stands in its place.
+
+    Of classes, it is the probability of the class that is predicted for the row as it is.
 
     :param columns: the model's features; every value is scored once more for each of them.
     :raises SpecError: the scorer does not know its training rows.
@@ -167,7 +181,7 @@ def occluded_scores(scorer: Scorer, columns: Mapping[str, Sequence[Any]]) -> dic
         )
         raise SpecError(msg)
     typical = typical_values(scorer.encoding)
-    return {
+    found = {
         hidden: scorer.score(
             {
                 name: [typical.get(name)] * len(values) if name == hidden else values
@@ -176,3 +190,8 @@ def occluded_scores(scorer: Scorer, columns: Mapping[str, Sequence[Any]]) -> dic
         )
         for hidden in columns
     }
+    if not classes_of(scorer):
+        return found
+    np = load("numpy", extra=_EXTRA)
+    codes = top_of(scorer.score(columns))[1]
+    return {hidden: said[np.arange(len(codes)), codes] for hidden, said in found.items()}

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataml.core.classes import classes_of
 from airflow_dataml.core.errors import NotFoundError, SpecError
 from airflow_dataml.core.extras import load
 from airflow_dataml.core.features import CodedColumn, as_numbers
 from airflow_dataml.core.looks import Look
 from airflow_dataml.core.refs import quote_identifier
-from airflow_dataml.steps.train import export_rows
+from airflow_dataml.steps.training_rows import export_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,12 +125,13 @@ def export_holdout(
 def score_holdout(
     scorer: Scorer, target: str, path: Path, columns: Sequence[str] = ()
 ) -> tuple[Any, Any, dict[str, Any]]:
-    """Labels and scores of a file's rows, and some of its columns."""
+    """Labels and scores of a file's rows, and some of its columns; labels are texts where the scorer knows classes."""
     np = load("numpy", extra=_EXTRA)
     labels, scores = [], []
     kept: dict[str, list[Any]] = {name: [] for name in columns}
     for read, block in scorer.score_csv(path):
-        labels.append(as_numbers(target, read[target]))
+        label = read[target]
+        labels.append(_spelled(label) if classes_of(scorer) else as_numbers(target, label))
         scores.append(np.asarray(block, dtype=float))
         for name, values in kept.items():
             values.append(_spelled(read[name]))

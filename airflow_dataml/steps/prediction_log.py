@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_dataml.core.errors import SpecError
 from airflow_dataml.core.layout import Layout
 from airflow_dataml.core.lineage import Edge, version_node
-from airflow_dataml.core.prediction_log import LOG_COLUMNS, Logged, read_predictions
+from airflow_dataml.core.prediction_log import CLASS_LOG_COLUMNS, LOG_COLUMNS, Logged, read_predictions
 from airflow_dataml.core.refs import AssetNaming, Relation
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.stores import Rows
@@ -16,9 +16,9 @@ from airflow_dataml.steps.ingest import Target, stage_source
 from airflow_dataml.steps.publish import place_of, publish_part
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from airflow_dataml.core.datasets import Version
+    from airflow_dataml.core.datasets import Column, Version
     from airflow_dataml.core.ports import Ledger, Warehouse
     from airflow_dataml.core.prediction_log import LoggedPrediction
     from airflow_dataml.core.runs import RunIdentity
@@ -53,23 +53,26 @@ def log_predictions(
     """
     batch = read_predictions(given)
     versions = _versions(ledger, model, batch)
+    columns = _columns(versions, batch)
     name = dataset or f"{model}_online"
     where = str(Relation.parse(location or f"public.{name}"))
     ledger.assets.register(name=name, kind="prediction", uri=AssetNaming().uri("prediction", name))
     with ledger.transaction():
         ledger.assets.lock(name)
         head = ledger.versions.head(name)
-        fresh = _unknown(ledger, warehouse, head, batch)
+        fresh = _unknown(ledger, warehouse, head, batch, columns)
         if not fresh:
             return Logged(name, head.ref if head else None, 0, len(batch))
-        rows = tuple(one.row() for one in fresh)
+        classed = columns == CLASS_LOG_COLUMNS
+        rows = tuple(one.class_row() if classed else one.row() for one in fresh)
+        unsaid = None if classed else {"label", "probabilities"}
         staged = stage_source(
             ledger=ledger,
             store=store,
             identity=identity,
             target=Target(name, "append", layout=_LAYOUT, location=where),
-            source=Rows(LOG_COLUMNS, [rows]),
-            digest=digest_of(predictions=[one.model_dump(mode="json") for one in fresh]),
+            source=Rows(columns, [rows]),
+            digest=digest_of(predictions=[one.model_dump(mode="json", exclude=unsaid) for one in fresh]),
             origin="predictions made elsewhere",
         )
         version = publish_part(
@@ -99,13 +102,36 @@ def _versions(ledger: Ledger, model: str, batch: Sequence[LoggedPrediction]) -> 
     return found
 
 
+def _columns(versions: Mapping[int, Version], batch: Sequence[LoggedPrediction]) -> tuple[Column, ...]:
+    """The columns of a batch; every class in it is one of its model's.
+
+    :raises SpecError: one is not, or some of the versions give classes and some one score.
+    """
+    classes = {number: tuple(version.facts.get("classes", ())) for number, version in versions.items()}
+    if len({bool(known) for known in classes.values()}) > 1:
+        kinds = ", ".join(
+            f"{versions[n].ref} {'classes' if known else 'one score'}" for n, known in classes.items()
+        )
+        msg = f"one batch holds predictions of both kinds ({kinds}): send them apart. Nothing was taken."
+        raise SpecError(msg)
+    for place, one in enumerate(batch):
+        if (wrong := one.wrong_class(classes[one.model_version])) is not None:
+            msg = f"prediction {place}: {wrong}; nothing was taken."
+            raise SpecError(msg)
+    return CLASS_LOG_COLUMNS if any(classes.values()) else LOG_COLUMNS
+
+
 def _unknown(
-    ledger: Ledger, warehouse: Warehouse, head: Version | None, batch: Sequence[LoggedPrediction]
+    ledger: Ledger,
+    warehouse: Warehouse,
+    head: Version | None,
+    batch: Sequence[LoggedPrediction],
+    wanted: Sequence[Column],
 ) -> list[LoggedPrediction]:
     if head is None:
         return list(batch)
     columns = ledger.versions.columns(head.version_id)
-    if [c.name for c in columns] != [c.name for c in LOG_COLUMNS]:
+    if [c.name for c in columns] != [c.name for c in wanted]:
         msg = f"{head.ref} has columns of its own and takes no predictions made elsewhere: name another dataset."
         raise SpecError(msg)
     parts = ledger.versions.manifest(head.version_id, profiles=False)

@@ -11,14 +11,15 @@ from airflow_dataml.core.datasets import CURRENT, next_manifest
 from airflow_dataml.core.errors import NotFoundError, QualityGateError, SpecError
 from airflow_dataml.core.explanation import Encoded
 from airflow_dataml.core.governance import Decision
-from airflow_dataml.core.humility import Humility, HumilityRule
 from airflow_dataml.core.layout import Layout
 from airflow_dataml.core.lineage import Edge, report_node, version_node
 from airflow_dataml.core.refs import AssetNaming, quote_identifier
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.stores import Change, NewPart
 from airflow_dataml.steps.branches import location_on
+from airflow_dataml.steps.class_scoring import tells_classes
 from airflow_dataml.steps.column_maps import scored_from
+from airflow_dataml.steps.humbling import humility_for
 from airflow_dataml.steps.models import tidy
 from airflow_dataml.steps.publish import place_of, switch
 from airflow_dataml.steps.scoring import (
@@ -28,14 +29,13 @@ from airflow_dataml.steps.scoring import (
     Panel,
     ScoringPass,
     prediction_columns,
-    reads,
-    seen_in_training,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_dataml.core.datasets import Part, Version
+    from airflow_dataml.core.humility import HumilityRule
     from airflow_dataml.core.ports import Ledger, Warehouse
     from airflow_dataml.core.refs import Relation
     from airflow_dataml.core.runs import RunIdentity, TaskRun
@@ -99,11 +99,9 @@ def score_batch(
     """
     options = options or ScoringOptions()
     version = ledger.versions.find(dataset, branch=branch)
-    champion = ledger.versions.alias(model, CHAMPION)
-    if champion is None:
+    roles = _roles(ledger, model, shadows)
+    if not roles:
         return Decision("wait", (f"model {model!r} has no champion yet",))
-    roles = {CHAMPION: champion}
-    roles |= {name: found for name in shadows if (found := ledger.versions.alias(model, name))}
     parts = _parts_of(ledger, version, partition_key)
     models = {r: v.version_id for r, v in roles.items()}
     run = ledger.runs.begin(
@@ -122,10 +120,7 @@ def score_batch(
         ledger.columns.keep(part.part_id, {version.version_id: scored_from(key_columns, panel.features)})
         # Only now: whoever waits for the asset waits for the switch, not for the scoring.
         ledger.assets.lock(predictions)
-        rows = sum(p.rows for p in parts)
-        if not part.rows == job.rows * len(roles) == rows * len(roles):
-            msg = f"{part.rows} predictions for {rows} rows and {len(roles)} models; nothing was published."
-            raise QualityGateError(msg)
+        _require_whole(part, job, sum(p.rows for p in parts))
         where = str(view) if branch is None else location_on(ledger, branch, str(view))
         place = place_of(ledger, predictions, where, Layout(), branch=branch)
         result = _publish(ledger, store, run, place, part, version, roles)
@@ -135,6 +130,19 @@ def score_batch(
     tidy(bench.work_dir / fact.digest)
     log.info("Scored %d rows with %s as %s", job.rows, ", ".join(v.ref for v in roles.values()), result.ref)
     return result
+
+
+def _roles(ledger: Ledger, model: str, shadows: Sequence[str]) -> dict[str, Version]:
+    """Who scores, the champion first; nobody while there is none."""
+    found = {name: ledger.versions.alias(model, name) for name in (CHAMPION, *shadows)}
+    return {name: one for name, one in found.items() if one} if found[CHAMPION] else {}
+
+
+def _require_whole(part: Part, job: ScoringPass, rows: int) -> None:
+    models = len(job.panel.scorers)
+    if not part.rows == job.rows * models == rows * models:
+        msg = f"{part.rows} predictions for {rows} rows and {models} models; nothing was published."
+        raise QualityGateError(msg)
 
 
 def _job(
@@ -147,19 +155,10 @@ def _job(
     model: str,
     bench: Bench,
 ) -> ScoringPass:
-    humility = extremes = None
-    scorer = panel.scorers[CHAMPION]
-    if options.humility:
-        before = ledger.versions.alias(model, "previous")
-        asked = any(rule.action == "abstain" for rule in options.humility)
-        usable = asked and before is not None and before.version_id != panel.versions[CHAMPION].version_id
-        previous = (
-            bench.open(before).score if usable and before is not None and reads(panel, before) else None
-        )
-        asked_of = before.ref if previous is not None and before is not None else None
-        humility = Humility(
-            options.humility, seen_in_training(ledger, panel), previous=previous, asked_of=asked_of
-        )
+    extremes, scorer = None, panel.scorers[CHAMPION]
+    humility, earlier = humility_for(
+        ledger=ledger, panel=panel, rules=options.humility, model=model, bench=bench
+    )
     if options.explain_extremes:
         if not isinstance(scorer, Encoded):
             msg = "the champion's scorer does not say what its training rows looked like, so no prediction can be explained: give explain_extremes=0."
@@ -172,6 +171,7 @@ def _job(
         tally=warehouse.tally(SCORE, _GRID),
         humility=humility,
         extremes=extremes,
+        earlier=earlier,
     )
 
 
@@ -200,10 +200,13 @@ def _stage(
     wanted = []
     for name in dict.fromkeys((*key_columns, *panel.features)):
         if name not in types:
-            what = "column of the batch to score"
-            raise SpecError(str(NotFoundError.from_available(what, name, types)))
+            raise SpecError(str(NotFoundError.from_available("column of the batch to score", name, types)))
         wanted.append(types[name])
-    columns = prediction_columns([types[k] for k in key_columns], humble=job.humility is not None)
+    columns = prediction_columns(
+        [types[k] for k in key_columns],
+        humble=job.humility is not None,
+        classed=tells_classes(panel.scorers),
+    )
     fact = run.fact(predictions)
     relation = AssetNaming().part(fact)
     warehouse.create_table(relation, columns)
@@ -272,10 +275,7 @@ def _publish(
     version: Version,
     roles: dict[str, Version],
 ) -> Version:
-    facts = {
-        "features": version.version_id,
-        "models": {role: v.version_id for role, v in roles.items()},
-    }
+    facts = {"features": version.version_id, "models": {role: v.version_id for role, v in roles.items()}}
     parent = ledger.versions.head(place.asset, branch=None if place.alias == CURRENT else place.alias)
     current = ledger.versions.manifest(parent.version_id) if parent else ()
     result = switch(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataml.core.classes import Answers, classes_of
 from airflow_dataml.core.datasets import Column
 from airflow_dataml.core.explanation import METHOD_OF_ONE, Encoded
 from airflow_dataml.core.extras import load
@@ -13,6 +14,7 @@ from airflow_dataml.core.profiles import merge_profiles
 from airflow_dataml.core.scans import KeyedBlock, ScanPlan
 from airflow_dataml.core.windows import plan_of
 from airflow_dataml.steps.attribution import occluded_scores
+from airflow_dataml.steps.class_scoring import CLASS_COLUMNS, after_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -100,8 +102,8 @@ def seen_in_training(ledger: Ledger, panel: Panel) -> Seen:
     return Seen(ranges, categories)
 
 
-def prediction_columns(keys: Sequence[Column], *, humble: bool) -> list[Column]:
-    """Columns of predictions; those of the rules only where there are any."""
+def prediction_columns(keys: Sequence[Column], *, humble: bool, classed: bool = False) -> list[Column]:
+    """Columns of predictions; those of classes and of rules only where there are any."""
     return [
         *keys,
         Column("model_role", "text"),
@@ -109,6 +111,7 @@ def prediction_columns(keys: Sequence[Column], *, humble: bool) -> list[Column]:
         Column("features_version", "integer"),
         SCORE,
         Column("prediction_id", "uuid"),
+        *(CLASS_COLUMNS if classed else ()),
         *(HUMILITY_COLUMNS if humble else ()),
     ]
 
@@ -197,6 +200,7 @@ class ScoringPass:
     """Scores blocks as they come, and remembers what there was to see.
 
     :param seed: of the prediction ids.
+    :param earlier: the champion's previous version, which rules of classes may ask.
     """
 
     def __init__(
@@ -208,9 +212,11 @@ class ScoringPass:
         tally: ColumnTally,
         humility: Humility | None = None,
         extremes: Extremes | None = None,
+        earlier: Scorer | None = None,
     ) -> None:
         self.panel, self._features_version, self._seed = panel, features_version, seed
         self.tally, self.humility, self.extremes = tally, humility, extremes
+        self._earlier = earlier
         self.rows = 0
 
     def blocks(self, scanned: Iterator[ScanBlock]) -> Iterator[KeyedBlock]:
@@ -218,7 +224,10 @@ class ScoringPass:
         np = load("numpy", extra="mlflow")
         for block in scanned:
             for place, (role, scorer) in enumerate(self.panel.scorers.items()):
-                scores = np.asarray(scorer.score(block.columns), dtype=np.float64)
+                said = np.asarray(scorer.score(block.columns), dtype=np.float64)
+                classes = classes_of(scorer)
+                answers = Answers.of(said, classes) if classes else None
+                scores = said if answers is None else answers.scores
                 ids = prediction_ids(self._seed, place, self.rows, block.rows)
                 values = {
                     "model_role": role,
@@ -230,7 +239,9 @@ class ScoringPass:
                 if role == CHAMPION and self.extremes is not None:
                     self.extremes.add({n: block.columns[n] for n in self._names(role)}, scores, ids)
                 if self.humility is not None:
-                    values |= self._humbled(self.humility, role, block, scores)
+                    values |= self._humbled(self.humility, role, block, scores, answers)
+                elif answers is not None:
+                    values |= answers.columns()
                 self.tally.add(values["score"])
                 yield KeyedBlock(block.rows, block.keys, values)
             self.rows += block.rows
@@ -238,8 +249,20 @@ class ScoringPass:
     def _names(self, role: str) -> list[str]:
         return [f["name"] for f in self.panel.versions[role].facts["spec"]["features"]]
 
-    def _humbled(self, humility: Humility, role: str, block: ScanBlock, scores: Any) -> dict[str, Any]:
+    def _humbled(
+        self, humility: Humility, role: str, block: ScanBlock, scores: Any, answers: Answers | None
+    ) -> dict[str, Any]:
         if role != CHAMPION:
-            return {"rule": None, "action": None, "model_score": scores}
+            told = answers.columns() if answers is not None else {}
+            return {"rule": None, "action": None, "model_score": scores, **told}
         found = humility.apply(block.columns, scores)
-        return {"score": found.scores, "rule": found.rules, "action": found.actions, "model_score": scores}
+        if answers is not None:
+            answers = after_rules(answers, found.actions, block.columns, self._earlier)
+        told = answers.columns() if answers is not None else {}
+        return {
+            "score": found.scores,
+            "rule": found.rules,
+            "action": found.actions,
+            "model_score": scores,
+            **told,
+        }

@@ -28,6 +28,8 @@ from airflow_dataml.adapters.lightning import export, measures, modules
 from airflow_dataml.adapters.lightning.datamodules import load_datamodule
 from airflow_dataml.adapters.lightning.fit import fit
 from airflow_dataml.adapters.lightning.ranks import Ranks
+from airflow_dataml.adapters.lightning.targets import untrained_classes
+from airflow_dataml.core.classes import named_few
 from airflow_dataml.core.errors import SpecError, TrainingSpecError
 from airflow_dataml.core.training import DEFAULT_MODULE, TrainingJob, TrainingResult, TrainingSpec
 
@@ -116,9 +118,9 @@ def train(
     modules.refuse_untaken(module_class, spec)
     load_datamodule(spec)  # so that what is wrong with it is said before the rows are read
     rows = training_data.load(data, spec, folder=work_dir)
-    module = modules.build(module_class, spec, rows.encoding)
+    module = modules.build(module_class, spec, rows.encoding, rows.target.classes)
     start = TrainingJob(spec=spec, data=data, work_dir=work_dir).start
-    modules.begin_with(module, spec, rows.encoding, start=start)
+    modules.begin_with(module, spec, rows.encoding, start=start, classes=rows.target.classes)
     folder = work_dir / "model"
     refuse_idle(rows, spec)
     if ranks.first:
@@ -129,7 +131,7 @@ def train(
     if not ranks.first:
         return None
     # A fresh module: the trained one still hangs on its trainer, and it holds the last epoch's weights.
-    kept = modules.build(module_class, spec, rows.encoding)
+    kept = modules.build(module_class, spec, rows.encoding, rows.target.classes)
     kept.load_state_dict(fitted.weights)
     model = _scoring(kept, rows, spec)
     scores = export.score(model, rows.validation, release=rows.release)
@@ -143,6 +145,7 @@ def train(
         rows=len(rows.labels),
         metrics={
             **measures.measure(spec.task, rows.labels[rows.train_rows :], scores),
+            **_untrained(rows, spec),
             **fitted.metrics(),
             "onnx_max_abs_diff": difference,
         },
@@ -151,6 +154,16 @@ def train(
         weights_digest=digest,
         device=fitted.device,
     )
+
+
+def _untrained(rows: TrainingData, spec: TrainingSpec) -> dict[str, float]:
+    """Say which classes have no row to learn from; nothing where all have, or there are none."""
+    found = untrained_classes(rows.labels, rows.target, rows.train_rows)
+    if not found:
+        return {}
+    message = f"only validation rows of model {spec.model!r} have the classes {named_few(found)}: it never learns them"
+    sys.stderr.write(message + "\n")
+    return {"untrained_classes": float(len(found))}
 
 
 def _keep_quiet(_: Progress) -> None:
@@ -179,10 +192,12 @@ def _try_out(module: LightningModule, rows: TrainingData, spec: TrainingSpec, fo
     model = _scoring(module, rows, spec)
     with torch.inference_mode():
         shape = tuple(model(rows.tensors[0][:2], rows.tensors[1][:2]).shape)
-    if shape != (2,):
+    wanted = (2, len(rows.target.classes)) if rows.target.classes else (2,)
+    if shape != wanted:
+        what = "one number per class and row" if rows.target.classes else "one number per row"
         msg = (
             f"module {spec.module!r} of model {spec.model!r} gives shape {shape} for 2 rows; "
-            "forward must give one number per row, shape (2,)."
+            f"forward must give {what}, shape {wanted}."
         )
         raise TrainingSpecError(msg)
     if spec.module != DEFAULT_MODULE:  # ours is known to export, and this costs a second

@@ -7,9 +7,9 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataml.adapters.lightning.targets import LabelReader, Target, examine, goal_of
 from airflow_dataml.core.errors import TrainingSpecError
 from airflow_dataml.core.features import CodedColumn, FeatureEncoding, as_numbers
-from airflow_dataml.core.moments import Moments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,14 +29,6 @@ EPOCHS_PER_SEED = 1_000_003
 FEWEST_ROWS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What was learnt about the target from the training rows; a regression is trained on (y - mean) / std."""
-
-    mean: float
-    std: float
-
-
 def _nothing() -> None:
     """Rows in memory stay there."""
 
@@ -46,7 +38,7 @@ class TrainingData:
     """A training file, encoded, oldest row first.
 
     :param tensors: numeric, categorical, and the target as the module sees it.
-    :param labels: the target as the dataset has it.
+    :param labels: the target as the dataset has it; of classes, their places in ``target.classes``.
     :param train_rows: how many rows, from the first, are trained on; the rest validate.
     :param beside: what training has besides: the teacher's scores, in the target's scale, and weights of rows.
     :param window: rows that may be in memory at once, where the tensors are mapped files; see ``stream``.
@@ -86,17 +78,18 @@ def load(path: Path, spec: TrainingSpec, *, folder: Path | None = None) -> Train
     if stream.is_streamed(path, spec):
         return stream.load_streamed(path, spec, folder=folder or path.parent)
     columns = _read(path, spec)
-    labels = as_numbers(spec.target, columns.pop(spec.target))
+    reader = LabelReader(spec)
+    labels = reader.read(columns.pop(spec.target))
+    classes = reader.settle(labels, step=max(len(labels), 1))
     beside = {key: as_numbers(name, columns.pop(name)) for key, name in spec.beside_columns.items()}
     train_rows = train_rows_of(len(labels), spec)
-    target = examine(spec, labels, train_rows, step=len(labels))
+    target = examine(spec, labels, train_rows, step=len(labels), classes=classes)
     encoding = FeatureEncoding.fit(spec.features, columns, rows=train_rows)
     numeric, categorical = encoding.encode(columns)
-    goal = ((labels - target.mean) / target.std) if spec.task == "regression" else labels
     tensors = (
         torch.from_numpy(numeric),
         torch.from_numpy(categorical),
-        torch.from_numpy(goal.astype("float32")),
+        torch.from_numpy(goal_of(labels, target, spec)),
     )
     return TrainingData(encoding, target, tensors, labels, train_rows, scaled(beside, target, spec))
 
@@ -149,6 +142,7 @@ def convert_options(spec: TrainingSpec, names: Sequence[str]) -> Any:
     from pyarrow import csv as arrow_csv
 
     coded = {feature.name for feature in spec.features if feature.kind == "categorical"}
+    coded |= {spec.target} if spec.task == "multiclass" else set()
     text = pa.dictionary(pa.int32(), pa.string())
     return arrow_csv.ConvertOptions(
         include_columns=list(names),
@@ -188,39 +182,6 @@ def as_column(array: Any) -> Column:
     except pa.ArrowInvalid:
         # Flags, or text that as_numbers will name in its refusal.
         return array.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]  # untyped
-
-
-def examine(spec: TrainingSpec, labels: npt.NDArray[np.float64], train_rows: int, *, step: int) -> Target:
-    """Refuse labels that cannot be learnt, and return what the training rows say about the target.
-
-    :param step: rows that are looked at together; all of them give the mean and deviation of numpy to the bit.
-    """
-    import numpy as np
-
-    parts = [labels[start : start + step] for start in range(0, len(labels), step)]
-    unusable = sum(int(np.count_nonzero(~np.isfinite(part))) for part in parts)
-    if unusable:
-        msg = (
-            f"target {spec.target!r} is missing or infinite in {unusable} of {len(labels)} rows; "
-            "leave rows without a label out of the training dataset."
-        )
-        raise TrainingSpecError(msg)
-    known = labels[:train_rows]
-    if known.min() == known.max():
-        msg = (
-            f"target {spec.target!r} is {known[0]:g} in all {train_rows} training rows, so there is nothing to learn; "
-            "check the dataset version, its filter and validation_fraction."
-        )
-        raise TrainingSpecError(msg)
-    for part in parts if spec.task == "binary" else ():
-        strange = part[~np.isin(part, (0.0, 1.0))]
-        if strange.size:
-            msg = f"target {spec.target!r} holds {strange[0]:g}, but task 'binary' wants 0 and 1; use task: regression or cast it."
-            raise TrainingSpecError(msg)
-    moments = Moments()
-    for start in range(0, train_rows, step):
-        moments.add(known[start : start + step])
-    return Target(mean=moments.mean, std=moments.std)
 
 
 def _slice(tensors: Tensors, rows: slice) -> Tensors:

@@ -128,7 +128,7 @@ def _verify(model: nn.Module, sample: tuple[Tensor, Tensor], spec: TrainingSpec,
 def score(
     model: nn.Module, tensors: tuple[Tensor, ...], *, release: Callable[[], None]
 ) -> npt.NDArray[np.float64]:
-    """Scores of rows, in blocks that stay in the cache.
+    """Scores of rows, ``[n]`` or ``[n, classes]``, in blocks that stay in the cache.
 
     :param release: called now and then, to give back the memory of rows that were read.
     """
@@ -170,4 +170,6 @@ def write_metadata(folder: Path, *, spec: TrainingSpec, data: TrainingData, dige
         "onnx_sha256": hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest(),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _RECORDED}},
     }
+    if data.target.classes:
+        metadata["classes"] = list(data.target.classes)
     (folder / "metadata.json").write_text(json.dumps(metadata, indent=2), encoding="utf-8")

@@ -14,6 +14,7 @@ from airflow_dataml.core.errors import TrainingSpecError
 from airflow_dataml.core.warm_start import read_start
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pytorch_lightning import LightningModule
@@ -90,7 +91,11 @@ def load_class(spec: TrainingSpec) -> type[LightningModule]:
         raise TrainingSpecError(msg)
     try:
         inspect.signature(found).bind(
-            encoding=None, task=spec.task, learning_rate=spec.learning_rate, **spec.module_arguments
+            encoding=None,
+            task=spec.task,
+            learning_rate=spec.learning_rate,
+            **_classes(spec, ()),
+            **spec.module_arguments,
         )
     except TypeError as err:
         raise TrainingSpecError(_arguments_refused(spec, err)) from err
@@ -109,8 +114,17 @@ def refuse_untaken(cls: type[LightningModule], spec: TrainingSpec) -> None:
             raise TrainingSpecError(msg)
 
 
+def _classes(spec: TrainingSpec, classes: Sequence[str]) -> dict[str, Any]:
+    return {"classes": len(classes)} if spec.task == "multiclass" else {}
+
+
 def begin_with(
-    module: LightningModule, spec: TrainingSpec, encoding: FeatureEncoding, *, start: Path | None
+    module: LightningModule,
+    spec: TrainingSpec,
+    encoding: FeatureEncoding,
+    *,
+    start: Path | None,
+    classes: Sequence[str] = (),
 ) -> None:
     """Give a fresh module the weights of an earlier version; what it knows of the data, its buffers, stays fresh.
 
@@ -125,27 +139,37 @@ def begin_with(
     if start is None:
         return
     shapes = {name: tensor.detach().cpu().numpy() for name, tensor in module.named_parameters()}
-    fitted = read_start(start).fit(shapes, encoding=encoding, model=spec.model)
+    fitted = read_start(start).fit(shapes, encoding=encoding, classes=tuple(classes), model=spec.model)
     with torch.no_grad():
         for name, tensor in module.named_parameters():
             tensor.copy_(torch.from_numpy(fitted[name]))
 
 
-def build(cls: type[LightningModule], spec: TrainingSpec, encoding: FeatureEncoding) -> LightningModule:
-    """Make a module with fresh, seeded weights."""
+def build(
+    cls: type[LightningModule], spec: TrainingSpec, encoding: FeatureEncoding, classes: Sequence[str] = ()
+) -> LightningModule:
+    """Make a module with fresh, seeded weights.
+
+    :param classes: what a ``multiclass`` model tells apart.
+    """
     from pytorch_lightning import seed_everything
 
     seed_everything(spec.seed, verbose=False)
     try:
         return cls(
-            encoding=encoding, task=spec.task, learning_rate=spec.learning_rate, **spec.module_arguments
+            encoding=encoding,
+            task=spec.task,
+            learning_rate=spec.learning_rate,
+            **_classes(spec, classes),
+            **spec.module_arguments,
         )
     except (TypeError, ValueError) as err:
         raise TrainingSpecError(_arguments_refused(spec, err)) from err
 
 
 def _arguments_refused(spec: TrainingSpec, err: Exception) -> str:
+    given = "".join(f", {name}" for name in _classes(spec, ()))
     return (
         f"module {spec.module!r} of model {spec.model!r} does not accept module_arguments "
-        f"{spec.module_arguments!r}: {err}; it is called with encoding, task, learning_rate and these."
+        f"{spec.module_arguments!r}: {err}; it is called with encoding, task, learning_rate{given} and these."
     )

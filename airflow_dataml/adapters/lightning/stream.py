@@ -20,11 +20,11 @@ from airflow_dataml.adapters.lightning.data import (
     as_column,
     check_header,
     convert_options,
-    examine,
     scaled,
     train_rows_of,
 )
 from airflow_dataml.adapters.lightning.mapped import Store
+from airflow_dataml.adapters.lightning.targets import LabelReader, examine, goal_of
 from airflow_dataml.core.encoding_fit import EncodingFit
 from airflow_dataml.core.errors import TrainingSpecError
 from airflow_dataml.core.features import FeatureEncoding, NumericEncoding, as_coded, as_numbers
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Generator, Tensor
 
-    from airflow_dataml.adapters.lightning.data import Batch, Target
+    from airflow_dataml.adapters.lightning.data import Batch
+    from airflow_dataml.adapters.lightning.targets import Target
     from airflow_dataml.core.features import Column, Columns
     from airflow_dataml.core.training import TrainingSpec
 
@@ -73,18 +74,15 @@ def load_streamed(path: Path, spec: TrainingSpec, *, folder: Path) -> TrainingDa
 def _load(path: Path, spec: TrainingSpec, store: Store) -> TrainingData:
     import torch
 
-    labels = _labels(path, spec, store)
+    labels, classes = _labels(path, spec, store)
     train_rows = train_rows_of(len(labels), spec)
-    target = examine(spec, labels, train_rows, step=STEP_ROWS)
+    target = examine(spec, labels, train_rows, step=STEP_ROWS, classes=classes)
     store.release()
     encoding, numeric, categorical, beside = _encode(path, spec, store, target, train_rows, len(labels))
     out = store.file()
     for start in range(0, len(labels), STEP_ROWS):
-        part = labels[start : start + STEP_ROWS]
-        if spec.task == "regression":
-            part = (part - target.mean) / target.std
-        out.write(part.astype("float32").tobytes())
-    goal = store.array(out, "float32", (len(labels),))
+        out.write(goal_of(labels[start : start + STEP_ROWS], target, spec).tobytes())
+    goal = store.array(out, "int64" if classes else "float32", (len(labels),))
     store.release()
     tensors = (torch.from_numpy(numeric), torch.from_numpy(categorical), torch.from_numpy(goal))
     bytes_of_row = sum(column.element_size() * column[0].numel() for column in (*tensors, *beside.values()))
@@ -100,13 +98,14 @@ def _load(path: Path, spec: TrainingSpec, store: Store) -> TrainingData:
     )
 
 
-def _labels(path: Path, spec: TrainingSpec, store: Store) -> npt.NDArray[Any]:
-    file, rows = store.file(), 0
+def _labels(path: Path, spec: TrainingSpec, store: Store) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
+    file, rows, reader = store.file(), 0, LabelReader(spec)
     for columns in _blocks(path, spec, (spec.target,)):
-        values = as_numbers(spec.target, columns[spec.target])
+        values = reader.read(columns[spec.target])
         file.write(values.tobytes())
         rows += len(values)
-    return store.array(file, "float64", (rows,))
+    labels = store.array(file, "float64", (rows,))
+    return labels, reader.settle(labels, step=STEP_ROWS)
 
 
 def _encode(

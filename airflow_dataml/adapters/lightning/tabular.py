@@ -2,12 +2,14 @@
 
 Only the training child imports this file. A module of your own is a ``LightningModule`` with
 
-- the constructor ``Class(*, encoding, task, learning_rate, **module_arguments)``;
+- the constructor ``Class(*, encoding, task, learning_rate, **module_arguments)``; for ``multiclass`` also
+  ``classes``, their number;
 - ``forward(numeric, categorical)``: float32 ``[n, d]`` with NaN where missing and int64 ``[n, c]`` where
   0 is missing or unseen, in the order of ``encoding``; gives ``[n]``: a logit for ``binary``, for
-  ``regression`` the standardised target (the exporter scales it back). It must be exportable by
-  ``torch.export`` with a dynamic first dimension;
-- ``training_step(batch, batch_index)`` giving the loss of a batch ``(numeric, categorical, target)``;
+  ``regression`` the standardised target (the exporter scales it back); for ``multiclass`` ``[n, classes]``
+  logits. It must be exportable by ``torch.export`` with a dynamic first dimension;
+- ``training_step(batch, batch_index)`` giving the loss of a batch ``(numeric, categorical, target)``,
+  the target float32, or int64 places of classes;
   a class that says ``takes = ("teacher", "weight")``, or one of them, gets what the spec's ``distill`` and
   ``hard_examples`` give in a fourth element, ``{"teacher": [n], "weight": [n]}``, and the share of the
   teacher as ``self.teacher_weight``. A class that does not is refused with such a spec;
@@ -31,6 +33,11 @@ if TYPE_CHECKING:
     from airflow_dataml.core.features import FeatureEncoding
     from airflow_dataml.core.training import Task
 
+_LOSSES: dict[str, Callable[..., Tensor]] = {
+    "binary": nn.functional.binary_cross_entropy_with_logits,
+    "regression": nn.functional.mse_loss,
+    "multiclass": nn.functional.cross_entropy,
+}
 Batch = tuple[Tensor, Tensor, Tensor] | tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]
 
 
@@ -38,13 +45,14 @@ class TabularModule(LightningModule):
     """A multilayer perceptron over standardised numbers, missing indicators and embeddings.
 
     :param encoding: the fitted features; means and deviations become buffers of the module.
-    :param task: chooses the loss: cross entropy of a logit, or squared error.
+    :param task: chooses the loss: cross entropy of a logit or of one per class, or squared error.
     :param learning_rate: step size of AdamW.
     :param hidden: widths of the hidden layers; empty is a linear model.
     :param dropout: share of hidden units silenced in each training step.
     :param weight_decay: AdamW's decay.
     :param embedding_width: numbers per categorical value, or a list with that of each column; by default it
         grows slowly with the vocabulary.
+    :param classes: how many ``multiclass`` tells apart.
     """
 
     takes: ClassVar[tuple[str, ...]] = ("teacher", "weight")
@@ -64,6 +72,7 @@ class TabularModule(LightningModule):
         dropout: float = 0.0,
         weight_decay: float = 1e-4,
         embedding_width: int | Sequence[int] | None = None,
+        classes: int | None = None,
     ) -> None:
         super().__init__()
         self.task = task
@@ -84,7 +93,7 @@ class TabularModule(LightningModule):
         for units in hidden:
             layers += [nn.Linear(width, units), nn.ReLU(), nn.Dropout(dropout)]
             width = units
-        self.layers = nn.Sequential(*layers, nn.Linear(width, 1))
+        self.layers = nn.Sequential(*layers, nn.Linear(width, classes or 1))
 
     def prepare(self, numeric: Tensor, categorical: Tensor) -> Tensor:
         """Everything the model knows about a row, as ``[n, self.width]`` numbers without NaN."""
@@ -94,9 +103,9 @@ class TabularModule(LightningModule):
         return torch.cat([standard, missing * self.has_missing, *embedded], dim=1)
 
     def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
-        """Logits or standardised values, ``[n]``."""
+        """Logits or standardised values, ``[n]``; of classes ``[n, classes]``."""
         output: Tensor = self.layers(self.prepare(numeric, categorical))
-        return output.squeeze(1)
+        return output if self.task == "multiclass" else output.squeeze(1)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Mean loss of one batch."""
@@ -115,9 +124,7 @@ class TabularModule(LightningModule):
     def _loss(self, batch: Batch) -> Tensor:
         numeric, categorical, target, *more = batch
         output = self(numeric, categorical)
-        compare: Callable[..., Tensor] = nn.functional.mse_loss
-        if self.task == "binary":
-            compare = nn.functional.binary_cross_entropy_with_logits
+        compare = _LOSSES[self.task]
         if not more:
             return compare(output, target)
         loss = compare(output, target, reduction="none")
@@ -145,8 +152,10 @@ class ScoringModule(nn.Module):
         self.target_std = target_std
 
     def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
-        """Probabilities or values, ``[n]``."""
+        """Probabilities or values, ``[n]``; of classes ``[n, classes]``."""
         output: Tensor = self.module(numeric, categorical)
+        if self.task == "multiclass":
+            return torch.softmax(output, dim=1)
         return torch.sigmoid(output) if self.task == "binary" else output * self.target_std + self.target_mean
 
 

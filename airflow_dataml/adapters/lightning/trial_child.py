@@ -109,9 +109,9 @@ def run(job: dict[str, Any], rows: Rows, channel: TrialChannel) -> dict[str, Any
     checkpoints = folder / "checkpoints" / job["fingerprint"][:16]
     found = rows.of(Path(job["data"]), spec)
     module_class = modules.load_class(spec)
-    module = modules.build(module_class, spec, found.encoding)
+    module = modules.build(module_class, spec, found.encoding, found.target.classes)
     fitted = fit(module, found, spec, folder=checkpoints, on_progress=channel.ask, ranks=Ranks())
-    kept = modules.build(module_class, spec, found.encoding)
+    kept = modules.build(module_class, spec, found.encoding, found.target.classes)
     kept.load_state_dict(fitted.weights)
     model = ScoringModule(
         kept, task=spec.task, target_mean=found.target.mean, target_std=found.target.std

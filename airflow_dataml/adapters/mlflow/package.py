@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airflow_dataml.core.registry import ModelFiles
 
 _EXTRA = "mlflow"
+METADATA_FILE = "metadata.json"
 _NUMPY_TYPES = {1: "float32", 6: "int32", 7: "int64", 9: "bool", 11: "float64"}
 _REQUIRED = {
     "mlflow": "mlflow>=3.15,<4",
@@ -40,14 +41,24 @@ class Interface:
 
     :param columns: feature columns per ONNX input.
     :param signature: MLflow's, from the tensors in the file.
+    :param classes: whose probabilities the model gives, in order; none where it gives one score.
     """
 
     columns: Mapping[str, Sequence[str]]
     signature: Any
+    classes: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the MLmodel says of it beside the signature."""
+        columns = {name: list(listed) for name, listed in self.columns.items()}
+        return {"columns": columns} | ({"classes": list(self.classes)} if self.classes else {})
 
 
 def read_interface(model_path: Path, columns: Mapping[str, Sequence[str]]) -> Interface:
     """Read from an ONNX file what it takes and gives; costs a third of a second for importing onnx.
+
+    The names of classes are taken from ``metadata.json`` beside it, if it names any.
 
     :param columns: feature columns per ONNX input.
     :raises SpecError: they do not fit the shapes in the file.
@@ -66,7 +77,12 @@ def read_interface(model_path: Path, columns: Mapping[str, Sequence[str]]) -> In
             )
             raise SpecError(msg)
     outputs = Schema([_tensor(value) for value in graph.output])
-    return Interface(columns, ModelSignature(inputs=Schema(list(inputs.values())), outputs=outputs))
+    signature = ModelSignature(inputs=Schema(list(inputs.values())), outputs=outputs)
+    return Interface(columns, signature, _classes(model_path.with_name(METADATA_FILE)))
+
+
+def _classes(path: Path) -> tuple[str, ...]:
+    return tuple(json.loads(path.read_text(encoding="utf-8")).get("classes", ())) if path.exists() else ()
 
 
 def upload(
@@ -93,7 +109,7 @@ def write_package(target: Path, *, interface: Interface, run_id: str, model_id: 
         model_id=model_id,
         model_uuid=model_id,
         signature=interface.signature,
-        metadata={"dataml": {"columns": {name: list(listed) for name, listed in interface.columns.items()}}},
+        metadata={"dataml": interface.told},
     )
     model.add_flavor(
         "python_function",

@@ -25,16 +25,18 @@ BLOCK_ROWS = 1024
 
 
 class OnnxScorer:
-    """A model as a graph of numbers: named columns in, one score per row out.
+    """A model as a graph of numbers: named columns in, one score per row out, or a probability of each class.
 
     :param session: the ONNX Runtime session.
     :param encoding: how columns become the graph's inputs.
+    :param classes: whose probabilities the graph gives, in this order; none where it gives one score.
     """
 
-    def __init__(self, *, session: Any, encoding: FeatureEncoding) -> None:
+    def __init__(self, *, session: Any, encoding: FeatureEncoding, classes: tuple[str, ...] = ()) -> None:
         self._session = session
         self._inputs = [put.name for put in session.get_inputs()]
         self.encoding = encoding
+        self.classes = classes
 
     @classmethod
     def load(cls, model_dir: Path) -> Self:
@@ -48,16 +50,17 @@ class OnnxScorer:
             graph = (folder / MODEL_FILE).read_bytes()
             encoding = FeatureEncoding.model_validate(metadata["encoding"])
             promised = metadata["onnx_sha256"]
+            classes = tuple(metadata.get("classes", ()))
         except (OSError, ValueError, KeyError) as err:
             msg = f"model folder {str(folder)!r} cannot be read ({err}): it needs {MODEL_FILE} and {METADATA_FILE}."
             raise SpecError(msg) from err
         if hashlib.sha256(graph).hexdigest() != promised:
             msg = f"{MODEL_FILE} and {METADATA_FILE} in {str(folder)!r} are not of one model; copy the folder again."
             raise SpecError(msg)
-        return cls(session=_session(graph, folder), encoding=encoding)
+        return cls(session=_session(graph, folder), encoding=encoding, classes=classes)
 
     def score(self, columns: Mapping[str, Any]) -> npt.NDArray[np.float64]:
-        """Return one score per row.
+        """Return one score per row, or the probabilities of the classes, ``[n, classes]``.
 
         :param columns: at least the model's features; sequences or arrays of one length.
         :raises NotFoundError: a feature is not among them.
@@ -67,7 +70,7 @@ class OnnxScorer:
         rows = len(column_of(columns, self.encoding.columns[0])) if self.encoding.columns else 0
         if not all(isinstance(columns.get(name), np.ndarray | CodedColumn) for name in self.encoding.columns):
             return self.score_encoded(*self.encoding.encode(columns))
-        scores = np.empty(rows, dtype=np.float64)
+        scores = np.empty(self._shape(rows), dtype=np.float64)
         # Encoded block by block as well, so that a row is still in the cache when the model reads it.
         for start in range(0, rows, BLOCK_ROWS):
             here = slice(start, start + BLOCK_ROWS)
@@ -78,16 +81,19 @@ class OnnxScorer:
     def score_encoded(
         self, numeric: npt.NDArray[np.float32], categorical: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.float64]:
-        """Return one score per row of arrays as :meth:`FeatureEncoding.encode` makes them; six million a second."""
+        """Return what :meth:`score` does of arrays as :meth:`FeatureEncoding.encode` makes them; six million a second."""
         import numpy as np
 
         feed: dict[str, npt.NDArray[Any]] = {"numeric": numeric, "categorical": categorical}
-        scores = np.empty(len(numeric), dtype=np.float64)
+        scores = np.empty(self._shape(len(numeric)), dtype=np.float64)
         for start in range(0, len(numeric), BLOCK_ROWS):
             rows = slice(start, start + BLOCK_ROWS)
             block = {name: feed[name][rows] for name in self._inputs}
-            scores[rows] = self._session.run(["score"], block)[0].reshape(-1)
+            scores[rows] = self._session.run(["score"], block)[0].reshape(scores[rows].shape)
         return scores
+
+    def _shape(self, rows: int) -> tuple[int, ...]:
+        return (rows, len(self.classes)) if self.classes else (rows,)
 
     def score_csv(
         self, path: Path, *, block_rows: int = 65536

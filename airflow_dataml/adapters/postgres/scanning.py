@@ -263,7 +263,9 @@ def _written(np: Any, value: Any, type_: str) -> Any:
     if type_ in _NUMBERS:
         return _numbers(np, np.asarray(value), _NUMBERS[type_])
     if isinstance(value, CodedColumn):
-        fields = [_text(text) for text in value.values]
+        # The form COPY reads JSON in: a version, and the text.
+        mark = "\x01" if type_ == "jsonb" else ""
+        fields = [_text(mark + text) for text in value.values]
         return [fields[code] if code >= 0 else _NULL for code in value.codes.tolist()]
     if type_ == "uuid":
         return _sized(np, value)

@@ -7,7 +7,15 @@ import pytest
 from sklearn import metrics as sklearn_metrics  # noqa: TID253 - what these metrics are to equal
 
 from airflow_dataml.core.errors import PolicyError
-from airflow_dataml.core.metrics import METRICS, calibration_error, contrast, measure, metric_named, timing
+from airflow_dataml.core.metrics import (
+    METRICS,
+    calibration_error,
+    contrast,
+    measure,
+    metric_named,
+    metrics_of,
+    timing,
+)
 
 DRAW = np.random.default_rng(3)
 SIGNAL = DRAW.normal(0, 1, 1200)
@@ -111,3 +119,43 @@ def test_timings_have_an_interval_that_holds() -> None:
         assert found is not None
         kept += found.low <= -np.log(0.05) <= found.high
     assert kept >= 180
+
+
+PROBABILITIES = np.exp(DRAW.normal(0, 1, (900, 3)))
+PROBABILITIES /= PROBABILITIES.sum(axis=1, keepdims=True)
+CODES = (PROBABILITIES.cumsum(axis=1) < DRAW.random((900, 1))).sum(axis=1)
+OTHERS = np.exp(DRAW.normal(0, 1, (900, 3)))
+OTHERS /= OTHERS.sum(axis=1, keepdims=True)
+OF_CLASSES: dict[str, Any] = {
+    "log_loss": lambda y, p: sklearn_metrics.log_loss(y, p, labels=[0, 1, 2]),
+    "accuracy_score": lambda y, p: sklearn_metrics.accuracy_score(y, p.argmax(axis=1)),
+    "balanced_accuracy_score": lambda y, p: sklearn_metrics.balanced_accuracy_score(y, p.argmax(axis=1)),
+    "f1_macro": lambda y, p: sklearn_metrics.f1_score(y, p.argmax(axis=1), average="macro"),
+    "roc_auc_ovr": lambda y, p: sklearn_metrics.roc_auc_score(y, p, multi_class="ovr"),
+}
+
+
+@pytest.mark.parametrize("name", OF_CLASSES)
+def test_a_metric_of_classes_is_what_scikit_learn_says(name: str) -> None:
+    metric = metrics_of("multiclass")[metric_named(name).name]
+    found = measure(metric, CODES, PROBABILITIES, level=0.95)
+    wanted = OF_CLASSES[name]
+    assert found is not None
+    assert found.estimate == pytest.approx(wanted(CODES, PROBABILITIES))
+    draw = np.random.default_rng(0)
+    rows = [draw.integers(0, len(CODES), len(CODES)) for _ in range(200)]
+    spread = float(np.std([wanted(CODES[one], PROBABILITIES[one]) for one in rows]))
+    assert (found.high - found.low) / (2 * 1.96) == pytest.approx(spread, rel=0.2)
+    difference = contrast(metric, CODES, PROBABILITIES, OTHERS, factor=1.0, level=0.95)
+    assert difference is not None
+    assert difference.estimate == pytest.approx(wanted(CODES, PROBABILITIES) - wanted(CODES, OTHERS))
+
+
+def test_torchmetrics_names_of_classes_are_its_averages() -> None:
+    names = ("MulticlassAUROC", "MulticlassF1Score", "MulticlassAccuracy", "multiclass_f1_score")
+    assert [metric_named(name).name for name in names] == [
+        "roc_auc_ovr",
+        "f1_macro",
+        "balanced_accuracy",
+        "f1_macro",
+    ]

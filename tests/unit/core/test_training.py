@@ -50,7 +50,10 @@ def test_a_spec_is_read_from_yaml(tmp_path: Path) -> None:
         ),
         ({"features": [{"name": "x"}, {"name": "x"}]}, r"features \['x'\] are listed more than once"),
         ({"target": "distance"}, r"target 'distance' is also a feature"),
-        ({"task": "ranking"}, r"key 'task': Input should be 'binary' or 'regression' \(received 'ranking'\)"),
+        (
+            {"task": "ranking"},
+            r"key 'task': Input should be 'binary', 'regression' or 'multiclass' \(received 'ranking'\)",
+        ),
         ({"learning_rat": 1}, r"key 'learning_rat' is not known, did you mean 'learning_rate'\?"),
         ({"zzz": 1}, r"key 'zzz' is not known$"),
         (
