@@ -38,6 +38,11 @@ flight_delay_retrain = retrain("flight_delay")
 flight_predictions = dataset(
     "flight_predictions", kind="prediction", owner="ml", description="Scores of flight_delay."
 )
+flight_delay_hard = dataset(
+    "flight_delay_hard",
+    owner="ml",
+    description="Flights that flight_delay got surely wrong, or is in doubt of.",
+)
 
 daily_delays = dataset(
     "daily_delays",

@@ -10,9 +10,14 @@ from airflow_dataml.core.card_document import Words, missing, paragraph, table
 from airflow_dataml.core.model_view import Estimate, evaluation_view
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow_dataml.core.card_document import Block, Paragraph
     from airflow_dataml.core.governance import Report
     from airflow_dataml.core.model_controls import Controls
+
+# How an evaluation keeps what each condition of its policy found, and what a card calls it.
+_CONDITIONS = {"gates": "Gate", "slices": "Slice", "fairness": "Groups"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,41 @@ def evaluation_blocks(report: Report | None) -> tuple[Block, ...]:
                 f"below zero the version is better."
             )
         )
-    return tuple(blocks)
+    return (*blocks, *_metric_blocks(report.body), *_finding_blocks(report.body))
+
+
+def _metric_blocks(body: Mapping[str, Any]) -> Iterator[Block]:
+    """Every metric of both models on the same rows, with its interval."""
+    own, other = ((body.get(side) or {}).get("metrics") or {} for side in ("challenger", "opponent"))
+    rows = [(name.replace("_", " "), _measured(one), _measured(other.get(name))) for name, one in own.items()]
+    if rows:
+        yield table(("Metric", "This version", body.get("champion_ref") or "Measured against"), rows)
+
+
+def _finding_blocks(body: Mapping[str, Any]) -> Iterator[Block]:
+    """What each condition of the policy found: gates on metrics, slices that may not lose, groups held together."""
+    for kind, title in _CONDITIONS.items():
+        rows = [
+            (
+                one["name"],
+                _judged(one),
+                number_text(one.get("rows")),
+                _measured(one.get("interval")),
+                one["reason"],
+            )
+            for one in body.get(kind) or ()
+        ]
+        if rows:
+            yield table((title, "Verdict", "Rows", "Interval", "Why"), rows)
+
+
+def _judged(one: Mapping[str, Any]) -> str:
+    return str(one["verdict"]) if one.get("holds", True) else f"{one['verdict']}, only said"
+
+
+def _measured(found: Any) -> str:
+    names = ("estimate", "low", "high", "level")
+    return interval_text(Estimate(*(found.get(name) for name in names)) if found else None)
 
 
 def explanation_blocks(report: Report | None) -> tuple[Block, ...]:
@@ -78,7 +117,10 @@ def explanation_blocks(report: Report | None) -> tuple[Block, ...]:
     body = report.body
     metric = str(body.get("metric") or "loss").replace("_", " ")
     about = f"How much the mean {metric} grows when a feature is shuffled"
-    rows = [(one["feature"], _grown(one), f"{one['share']:.0%}") for one in body.get("features") or ()]
+    rows = [
+        (one["feature"], _measured(one["importance"]), f"{one['share']:.0%}")
+        for one in body.get("features") or ()
+    ]
     blocks: list[Block] = [
         _verdict(report),
         paragraph(f"{about}, on {number_text(body.get('rows'))} rows of {body.get('dataset')}."),
@@ -112,11 +154,6 @@ def control_blocks(controls: Controls) -> tuple[Block, ...]:
 def _verdict(report: Report) -> Paragraph:
     behind = f" (report {report.report_id}, {report.created_at:%Y-%m-%d} UTC)."
     return paragraph("Verdict: ", Words(report.verdict, "strong"), behind)
-
-
-def _grown(one: Mapping[str, Any]) -> str:
-    found = one["importance"]
-    return interval_text(Estimate(*(found.get(name) for name in ("estimate", "low", "high", "level"))))
 
 
 def _slice(one: Mapping[str, Any]) -> tuple[str, str, str, str]:

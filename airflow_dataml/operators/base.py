@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from airflow.sdk import BaseHook, BaseOperator
 from pydantic import BaseModel, ValidationError
@@ -25,7 +26,8 @@ from airflow_dataml.steps.branches import location_on
 from airflow_dataml.steps.publish import place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
+    from pathlib import Path
 
     from airflow.sdk import Asset, BaseOperatorLink
     from airflow.sdk.definitions.context import Context
@@ -37,6 +39,21 @@ if TYPE_CHECKING:
 
 
 Authored = TypeVar("Authored", bound=BaseModel)
+
+
+class Spec(Protocol):
+    """What a person may write in a DAG, or in a file beside it."""
+
+    @classmethod
+    def from_mapping(cls, values: object) -> Self:
+        """Read plain values."""
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Self:
+        """Read a file."""
+
+
+Written = TypeVar("Written", bound=Spec)
 
 
 class DataMLOperator(LineageTelling, BaseOperator):
@@ -157,6 +174,13 @@ def authored(kind: type[Authored], value: Authored | Mapping[str, Any] | None) -
     except ValidationError as err:
         msg = f"{kind.__name__} was written as {value!r}: {err}"
         raise PolicyError(msg) from err
+
+
+def spec_of(kind: type[Written], written: str | Written | Mapping[str, Any]) -> Written:
+    """Return a spec as it was written in the DAG: the path of a YAML file, its fields, or the spec itself."""
+    if isinstance(written, kind):
+        return written
+    return kind.from_mapping(dict(written)) if isinstance(written, Mapping) else kind.from_yaml(str(written))
 
 
 def register(ledger: PostgresLedger, asset: Asset) -> None:

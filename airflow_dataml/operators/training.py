@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
@@ -17,14 +15,23 @@ from airflow_dataml.core.training import TrainingSpec
 from airflow_dataml.core.windows import DataWindow, TrainingPlan
 from airflow_dataml.hooks.mlflow import MlflowHook
 from airflow_dataml.hooks.ray import RayHook
-from airflow_dataml.operators.base import DataMLOperator, authored, branch_of, ref_of, refuse_branch, register
+from airflow_dataml.operators.base import (
+    DataMLOperator,
+    authored,
+    branch_of,
+    ref_of,
+    refuse_branch,
+    register,
+    spec_of,
+)
 from airflow_dataml.operators.facets import Declared
 from airflow_dataml.operators.training_engines import ManifestTrainer, RayTrainer
-from airflow_dataml.steps.train import Workshop, plan_training, train_model
+from airflow_dataml.steps.plan import plan_training
+from airflow_dataml.steps.train import Workshop, train_model
 from airflow_dataml.triggers.ray import RayJobTrigger
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Asset
     from airflow.sdk.definitions.context import Context
@@ -173,7 +180,7 @@ class ModelTrainOperator(DataMLOperator):
         from airflow_dataml.adapters.onnx import OnnxScorer, read_weights
 
         self.link(context, self.model.name)
-        spec = _spec_of(self.spec)
+        spec = spec_of(TrainingSpec, self.spec)
         self._trainer = self._trainer_of(spec, event)
         workshop = Workshop(
             trainer=self._trainer,
@@ -243,11 +250,3 @@ class ModelTrainOperator(DataMLOperator):
         if self._trainer is not None:
             self._trainer.kill()
         super().on_kill()
-
-
-def _spec_of(written: str | TrainingSpec | Mapping[str, Any]) -> TrainingSpec:
-    if isinstance(written, TrainingSpec):
-        return written
-    if isinstance(written, Mapping):
-        return TrainingSpec.from_mapping(dict(written))
-    return TrainingSpec.from_yaml(Path(written))

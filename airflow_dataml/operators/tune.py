@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml import config
@@ -12,8 +11,9 @@ from airflow_dataml.core.tuning import TuningSpec
 from airflow_dataml.core.windows import TrainingPlan
 from airflow_dataml.hooks.ledger import DataMLHook
 from airflow_dataml.hooks.mlflow import MlflowHook
-from airflow_dataml.operators.base import DataMLOperator, refuse_branch, register
+from airflow_dataml.operators.base import DataMLOperator, refuse_branch, register, spec_of
 from airflow_dataml.operators.facets import Declared
+from airflow_dataml.steps.asked import strategy_of
 from airflow_dataml.steps.trials import TuningBench
 from airflow_dataml.steps.tune import choose_trial, tune_model
 
@@ -41,6 +41,8 @@ class ModelTuneOperator(DataMLOperator):
     :param shard: which part of the study this task does, from 0. Templated.
     :param shards: into how many parts the study is divided.
     :param schema: Optuna's own schema in the ledger's database.
+    :param only_asked: tune where the decision that asked for the training says strategy ``retune``, and hand on the
+        spec as it is written otherwise; not with shards.
     :param experiment: MLflow experiment; the model's name unless given.
     :param mlflow_conn_id: connection of MLflow; ``[dataml] mlflow_conn_id`` unless given.
     """
@@ -56,10 +58,16 @@ class ModelTuneOperator(DataMLOperator):
         shard: Any = 0,
         shards: int = 1,
         schema: str = "optuna",
+        only_asked: bool = False,
         experiment: str | None = None,
         mlflow_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
+        if only_asked and shards != 1:
+            msg = (
+                f"only_asked is for a tuning in one task, and this one has {shards} shards: leave either out."
+            )
+            raise SpecError(msg)
         kwargs.setdefault("multiple_outputs", shards == 1)
         super().__init__(**kwargs)
         self.model = model
@@ -68,6 +76,7 @@ class ModelTuneOperator(DataMLOperator):
         self.shard = shard
         self.shards = shards
         self.schema = schema
+        self.only_asked = only_asked
         self.experiment = experiment
         self.mlflow_conn_id = mlflow_conn_id
         self._bench: TuningBench | None = None
@@ -80,10 +89,13 @@ class ModelTuneOperator(DataMLOperator):
         """Run the trials; return the chosen spec, or of a shard what the choice needs to find its study."""
         refuse_branch(context, f"a tuning of {self.model.name!r}")
         self.link(context, self.model.name)
-        spec, shard = _spec_of(self.spec), int(self.shard)
+        spec, shard = spec_of(TuningSpec, self.spec), int(self.shard)
         if not 0 <= shard < self.shards:
             msg = f"shard {shard} of {self.shards} does not exist: write .expand(shard=range({self.shards}))."
             raise SpecError(msg)
+        if self.only_asked and not self._asked():
+            self.log.info("Nothing asks for a tuning: the spec is handed on as it is written")
+            return {"spec": spec.training.model_dump(mode="json"), "report": None}
         self._bench = _bench_for(self, spec)
         with self.ledger() as ledger:
             register(ledger, self.model)
@@ -102,6 +114,13 @@ class ModelTuneOperator(DataMLOperator):
             _tell_tuning(self, ledger, tuned.report, spec)
         self.link(context, self.model.name, report=tuned.report.report_id)
         return _result_of(tuned.report)
+
+    def _asked(self) -> bool:
+        plan = TrainingPlan.from_dict(self.plan)
+        if plan.reason_report is None:
+            return False
+        with self.ledger() as ledger:
+            return strategy_of(ledger=ledger, plan=plan) == "retune"
 
     def on_kill(self) -> None:
         """Stop the process of the trials and the statement that runs in the database."""
@@ -152,7 +171,7 @@ class ModelTuneChoiceOperator(DataMLOperator):
         """Choose among all trials, report them and return the chosen spec."""
         refuse_branch(context, f"a tuning of {self.model.name!r}")
         self.link(context, self.model.name)
-        spec = _spec_of(self.spec)
+        spec = spec_of(TuningSpec, self.spec)
         studies = {(one["study"], one["run_id"]) for one in self.tuned}
         if len(studies) != 1:
             msg = (
@@ -174,17 +193,6 @@ class ModelTuneChoiceOperator(DataMLOperator):
             _tell_tuning(self, ledger, report, spec)
         self.link(context, self.model.name, report=report.report_id)
         return _result_of(report)
-
-
-def _spec_of(written: str | TuningSpec | Mapping[str, Any]) -> TuningSpec:
-    """Return a tuning spec as it was written in the DAG."""
-    if isinstance(written, TuningSpec):
-        return written
-    return (
-        TuningSpec.from_mapping(dict(written))
-        if isinstance(written, Mapping)
-        else TuningSpec.from_yaml(written)
-    )
 
 
 def _bench_for(operator: ModelTuneOperator | ModelTuneChoiceOperator, spec: TuningSpec) -> TuningBench:

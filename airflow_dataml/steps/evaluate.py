@@ -6,12 +6,14 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataml.core.classes import classes_of
 from airflow_dataml.core.errors import ConflictError, SpecError
 from airflow_dataml.core.evaluation import LOSS_OF_TASK, compare, verdict_of
 from airflow_dataml.core.lineage import Edge, report_node, version_node
 from airflow_dataml.core.looks import Look
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.windows import TrainingPlan, plan_of
+from airflow_dataml.steps.class_scores import in_one_order, repeated
 from airflow_dataml.steps.holdout import (
     Window,
     export_holdout,
@@ -22,7 +24,7 @@ from airflow_dataml.steps.holdout import (
     window_of,
 )
 from airflow_dataml.steps.models import open_model, tidy
-from airflow_dataml.steps.train import mean_label
+from airflow_dataml.steps.training_rows import class_shares, mean_label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,29 +149,49 @@ def _compare(
     export_holdout(ledger, warehouse, version, plan, wanted, path)
     scorer = bench.open(version)
     labels, scores, columns = score_holdout(scorer, spec["target"], path, policy.columns)
-    timings: list[float] = []
-    if champion is not None:
-        other = bench.open(champion)
-        opponent: tuple[str, Any] = (champion.ref, score_holdout(other, spec["target"], path)[1])
-        timings = time_scoring(other, path)
-    else:
-        mean = mean_label(ledger=ledger, warehouse=warehouse, plan=pair.trained_on, target=spec["target"])
-        opponent = (BASELINE, [mean] * len(labels))
+    who, said, theirs, timings = _opponent(ledger, warehouse, pair, bench, path, len(labels))
+    unseen = None
+    if spec["task"] == "multiclass":
+        both = in_one_order(labels, (scores, classes_of(scorer)), (said, theirs))
+        labels, scores, said, unseen = both.labels, both.challenger, both.opponent, both.unseen
     comparison = compare(
         metric=LOSS_OF_TASK[spec["task"]],
         labels=labels,
         challenger=(version.ref, scores),
-        opponent=opponent,
+        opponent=(who, said),
         policy=policy,
         columns=columns,
         timings=(time_scoring(scorer, path), timings),
         before=window.before,
     )
+    comparison = replace(comparison, unseen_classes=unseen)
     if comparison.look is None or window.until is None:
         return comparison
     previous = window.report.report_id if window.report else None
     look = comparison.look.during(since=plan.cut, until=window.until, previous=previous)
     return replace(comparison, look=look)
+
+
+def _opponent(
+    ledger: Ledger, warehouse: Warehouse, pair: Pair, bench: Bench, path: Path, rows: int
+) -> tuple[str, Any, tuple[str, ...], list[float]]:
+    """Who the challenger is measured against: its name, what it says of the rows, its classes, and its timings.
+
+    :raises SpecError: the champion gives one score and the challenger classes, or the other way round.
+    """
+    champion, spec = pair.champion, pair.challenger.facts["spec"]
+    if champion is None:
+        known = {"ledger": ledger, "warehouse": warehouse, "plan": pair.trained_on, "target": spec["target"]}
+        if spec["task"] == "multiclass":
+            return BASELINE, *repeated(class_shares(**known), rows), []
+        return BASELINE, [mean_label(**known)] * rows, (), []
+    tasks = spec["task"], champion.facts["spec"]["task"]
+    if "multiclass" in tasks and tasks[0] != tasks[1]:
+        msg = f"{pair.challenger.ref} is a {tasks[0]} model and {champion.ref} a {tasks[1]} one: train it under a name of its own."
+        raise SpecError(msg)
+    other = bench.open(champion)
+    said = score_holdout(other, spec["target"], path)[1]
+    return champion.ref, said, classes_of(other), time_scoring(other, path)
 
 
 def _columns(spec: dict[str, Any]) -> tuple[str, ...]:

@@ -135,8 +135,14 @@ def bring(
             raise SpecError(msg)
         files = fetch_files(version=start, registry=registry, work_dir=work_dir)
         told = files / METADATA_FILE
-        encoding = json.loads(told.read_text(encoding="utf-8")).get("encoding") if told.exists() else None
-        write_start(folder / START_FILE, version=start.ref, weights=weights(files), encoding=encoding)
+        said = json.loads(told.read_text(encoding="utf-8")) if told.exists() else {}
+        write_start(
+            folder / START_FILE,
+            version=start.ref,
+            weights=weights(files),
+            encoding=said.get("encoding"),
+            classes=said.get("classes", ()),
+        )
 
 
 def weighted(

@@ -24,7 +24,7 @@ from airflow_dataml.core.training import TrainingJob, TrainingSpec
 from airflow_dataml.core.windows import TrainingPlan
 from airflow_dataml.steps.guidance import bring, resolve
 from airflow_dataml.steps.models import fetch_files, tidy
-from airflow_dataml.steps.train import export_rows
+from airflow_dataml.steps.training_rows import export_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

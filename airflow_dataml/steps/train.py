@@ -1,4 +1,4 @@
-"""Plan and train: a model version from a pinned dataset version."""
+"""Train: a model version from a pinned dataset version."""
 
 from __future__ import annotations
 
@@ -9,121 +9,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataml.core.classes import classes_of, one_score
 from airflow_dataml.core.environment import Environment
-from airflow_dataml.core.errors import NotFoundError, TrainingSpecError
-from airflow_dataml.core.governance import Decision
-from airflow_dataml.core.guidance import WEIGHT_COLUMN
 from airflow_dataml.core.lineage import Edge, report_node, version_node
 from airflow_dataml.core.profiles import cells_of
-from airflow_dataml.core.refs import number_sql, quote_identifier
 from airflow_dataml.core.registry import MetricPoint, ModelFiles
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.training import TrainingJob
-from airflow_dataml.core.windows import TrainingPlan
+from airflow_dataml.steps.asked import spec_asked_for
 from airflow_dataml.steps.column_maps import trained_on
-from airflow_dataml.steps.guidance import bring, pins_file, resolve_once, weighted
+from airflow_dataml.steps.guidance import bring, pins_file, resolve_once
 from airflow_dataml.steps.models import metadata_digest, tidy
+from airflow_dataml.steps.plan import require_columns, require_target
+from airflow_dataml.steps.training_rows import export_rows
 
 if TYPE_CHECKING:
-    from airflow_dataml.core.datasets import Part, Version
+    from airflow_dataml.core.datasets import Version
     from airflow_dataml.core.ports import Ledger, ScorerLoader, Trainer, Warehouse
     from airflow_dataml.core.refs import FactKey
     from airflow_dataml.core.registry import ModelRegistry
     from airflow_dataml.core.reproduction import WeightsReader
     from airflow_dataml.core.runs import RunIdentity, TaskRun
     from airflow_dataml.core.training import Progress, TrainingResult, TrainingSpec
-    from airflow_dataml.core.windows import DataWindow
+    from airflow_dataml.core.windows import TrainingPlan
     from airflow_dataml.steps.guidance import Guidance
 
 log = logging.getLogger(__name__)
 _LINE_EVERY_S = 2.0
-
-
-def plan_training(
-    *,
-    ledger: Ledger,
-    warehouse: Warehouse,
-    model: str,
-    dataset: str,
-    target: str,
-    window: DataWindow,
-    because: str | None = None,
-) -> TrainingPlan | Decision:
-    """Pin what a training would use, or decide to wait and say why.
-
-    A first model is trained once there are enough batches; a later one only when it was asked for.
-
-    :param because: why it is asked for now, where no report asks.
-    :raises NotFoundError: the dataset has no version.
-    :raises TrainingSpecError: the time or key columns are not in it.
-    """
-    version = ledger.versions.find(dataset)
-    champion = ledger.versions.alias(model, "champion")
-    request = ledger.reports.unanswered(asset=model, action="retrain")
-    parts = [p for p in ledger.versions.manifest(version.version_id) if p.partition_key]
-    keys = sorted({str(p.partition_key) for p in parts})[-window.batches :]
-    if champion is None and len(keys) < window.min_batches:
-        return Decision("wait", (f"{len(keys)} of {window.min_batches} batches have arrived",))
-    if champion is not None and request is None and not because:
-        return Decision("wait", (f"{champion.ref} is champion and nothing asks for another model",))
-    require_columns(version, ledger, (window.time_column, *window.key_columns, target))
-    newest = [p for p in parts if p.partition_key == keys[-1]]
-    return TrainingPlan(
-        model=model,
-        dataset=version.asset,
-        version_id=version.version_id,
-        version=version.ref,
-        partitions=tuple(keys),
-        time_column=window.time_column,
-        key_columns=window.key_columns,
-        cut=_cut(warehouse, newest, window, target),
-        champion=champion.version_id if champion else None,
-        reason_report=request.report_id if request else None,
-        reasons=tuple(request.body["reasons"]) if request else (because or "there is no model yet",),
-    )
-
-
-def export_rows(
-    *,
-    ledger: Ledger,
-    warehouse: Warehouse,
-    plan: TrainingPlan,
-    columns: tuple[str, ...],
-    target: str,
-    side: str,
-    path: Path,
-    guidance: Guidance | None = None,
-) -> int:
-    """Write the labelled rows of one side of the cut, oldest first, to a CSV file; returns how many.
-
-    :param side: ``train`` (before the cut) or ``holdout`` (from it on).
-    :param guidance: what is taken from earlier versions; hard examples add a column.
-    """
-    names = dict.fromkeys((*columns, target))
-    shown = ", ".join(quote_identifier(c) for c in names)
-    order = ", ".join(quote_identifier(c) for c in (plan.time_column, *plan.key_columns))
-    rows = _labelled(ledger, warehouse, plan, tuple(names), target, side)
-    if guidance is not None and guidance.spec.hard_examples is not None:
-        rows = weighted(ledger=ledger, warehouse=warehouse, plan=plan, guidance=guidance, rows=rows)
-        shown += f", {quote_identifier(WEIGHT_COLUMN)}"
-    return warehouse.export_csv(f"SELECT {shown} FROM ({rows}) t ORDER BY {order}", path, [plan.cut])
-
-
-def mean_label(*, ledger: Ledger, warehouse: Warehouse, plan: TrainingPlan, target: str) -> float:
-    """Return the mean label of the training rows: the least any model must beat."""
-    rows = _labelled(ledger, warehouse, plan, (), target, "train")
-    found = warehouse.query(f"SELECT avg({number_sql(target)}) AS mean FROM ({rows}) t", [plan.cut])
-    return float(found[0]["mean"])
-
-
-def _labelled(
-    ledger: Ledger, warehouse: Warehouse, plan: TrainingPlan, columns: tuple[str, ...], target: str, side: str
-) -> str:
-    parts = [p for p in ledger.versions.manifest(plan.version_id) if p.partition_key in plan.partitions]
-    needed = tuple(dict.fromkeys((*columns, target, plan.time_column, *plan.key_columns)))
-    comparison = "<" if side == "train" else ">="
-    return f"""SELECT * FROM ({warehouse.union(parts, needed)}) u WHERE {quote_identifier(target)} IS NOT NULL
-                 AND {quote_identifier(plan.time_column)} {comparison} %s::timestamptz"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,16 +66,20 @@ def train_model(
 ) -> Version:
     """Train, track, register, and record the model version; a retry resumes where the last try stopped.
 
+    Where a decision asked for the training, its strategy adds to the spec; see ``steps.asked``.
+
     :raises TrainingSpecError: a column or the module is not there; nothing was started.
     :raises RegistryError: the tracking store does not answer; nothing was started.
     :raises TrainingCrashedError: the training process died; a retry resumes from its last checkpoint.
     """
+    spec = spec_asked_for(ledger=ledger, plan=plan, spec=spec)
     note = pins_file(plan=plan, spec=spec, identity=identity, work_dir=workshop.work_dir)
     guidance = resolve_once(
         ledger=ledger, plan=plan, spec=spec, identity=identity, work_dir=workshop.work_dir
     )
     spec = guidance.spec
     require_columns(ledger.versions.by_id(plan.version_id), ledger, guidance.columns)
+    require_target(ledger.versions.by_id(plan.version_id), ledger, spec)
     workshop.trainer.check(spec)
     workshop.registry.check()
     digest = digest_of(plan=plan.to_dict(), spec=spec.model_dump(mode="json"))
@@ -256,10 +172,14 @@ def _facts(
     plan: TrainingPlan, spec: TrainingSpec, result: TrainingResult, artifacts: Path, workshop: Workshop
 ) -> dict[str, Any]:
     cells: Counter[int] = Counter()
-    if spec.task == "binary":
-        for _, scores in workshop.scorers(artifacts).score_csv(artifacts.parent / "train.csv"):
-            cells.update(cells_of(scores, low=0.0, high=1.0))
-    return {
+    classes: tuple[str, ...] = ()
+    if spec.task != "regression":
+        scorer = workshop.scorers(artifacts)
+        classes = classes_of(scorer)
+        for _, scores in scorer.score_csv(artifacts.parent / "train.csv"):
+            cells.update(cells_of(one_score(scores), low=0.0, high=1.0))
+    told = {"classes": list(classes)} if classes else {}
+    return told | {
         "plan": plan.to_dict(),
         "spec": spec.model_dump(mode="json"),
         "training": result.to_dict() | {"artifact_dir": None},
@@ -338,29 +258,3 @@ def _parameters(spec: TrainingSpec) -> dict[str, str | int | float | bool]:
         },
     )
     return shown | {"features": ",".join(f.name for f in spec.features), "target": spec.target}
-
-
-def require_columns(version: Version, ledger: Ledger, columns: tuple[str, ...]) -> None:
-    """Refuse columns that a dataset version does not have.
-
-    :raises TrainingSpecError: one is not there.
-    """
-    available = [c.name for c in ledger.versions.columns(version.version_id)]
-    for name in columns:
-        if name not in available:
-            hint = NotFoundError.from_available(f"column of {version.ref}", name, available)
-            raise TrainingSpecError(str(hint)) from hint
-
-
-def _cut(warehouse: Warehouse, newest: list[Part], window: DataWindow, target: str) -> str:
-    column = quote_identifier(window.time_column)
-    rows = warehouse.union(newest, (window.time_column, target))
-    found = warehouse.query(
-        f"""SELECT percentile_disc(%s) WITHIN GROUP (ORDER BY {column})::timestamptz AS cut FROM ({rows}) t
-            WHERE {quote_identifier(target)} IS NOT NULL""",
-        [1 - window.holdout_share],
-    )[0]["cut"]
-    if found is None:
-        msg = f"no row of batch {newest[0].partition_key!r} has a value in {target!r}: there is nothing to learn from yet."
-        raise TrainingSpecError(msg)
-    return str(found.isoformat())

@@ -11,7 +11,8 @@ from airflow_dataml.core.lineage import Edge, report_node, version_node
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.tuning_trials import TuningResult
 from airflow_dataml.steps.models import tidy
-from airflow_dataml.steps.train import export_rows, require_columns
+from airflow_dataml.steps.plan import require_columns, require_target
+from airflow_dataml.steps.training_rows import export_rows
 from airflow_dataml.steps.trials import Shard, TuningBench, shown
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def tune_model(
     """
     training = spec.training
     require_columns(ledger.versions.by_id(plan.version_id), ledger, training.required_columns)
+    require_target(ledger.versions.by_id(plan.version_id), ledger, training)
     bench.runner.check(training)
     bench.registry.check()
     bench.studies.check()

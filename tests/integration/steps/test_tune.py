@@ -11,7 +11,7 @@ from airflow_dataml.core.errors import SpecError, TrainingSpecError
 from airflow_dataml.core.governance import Decision
 from airflow_dataml.core.tuning import TuningSpec
 from airflow_dataml.core.windows import TrainingPlan
-from airflow_dataml.steps.train import plan_training
+from airflow_dataml.steps.plan import plan_training
 from airflow_dataml.steps.trials import TuningBench
 from airflow_dataml.steps.tune import choose_trial, tune_model
 from tests.fakes import LineScorer

@@ -68,6 +68,39 @@ def test_it_says_what_it_learnt_from_and_how_good_it_is():
     assert "Paired difference -0.1 (-0.2 to 0, 95%) on 900 rows of rides@2" in card
 
 
+def finding(name, verdict="pass", *, holds=True, measured=None):
+    return {
+        "kind": "gate", "name": name, "verdict": verdict, "reason": f"why {name}", "rows": 450, "interval": measured,
+        "holds": holds,
+    }  # fmt: skip
+
+
+def test_it_shows_every_metric_with_its_interval_and_what_each_condition_found():
+    body = EVALUATION.body | {
+        "champion_ref": "ride_late@1",
+        "challenger": EVALUATION.body["challenger"]
+        | {"metrics": {"roc_auc": interval(0.8), "accuracy": interval(0.7)}},
+        "opponent": EVALUATION.body["opponent"] | {"metrics": {"roc_auc": interval(0.6)}},
+        "gates": [finding("roc_auc", measured=interval(0.8))],
+        "slices": [finding("kind=bike", "fail", measured=interval(0.05))],
+        "fairness": [finding("kind=tram", "unknown", holds=False)],
+    }
+    card = model_card(CardFacts(ASSET, VERSION, evaluation=report("evaluation", body)))
+    for line in (
+        "| Metric | This version | ride_late@1 |",
+        "| roc auc | 0.8 (0.7 to 0.9, 95%) | 0.6 (0.5 to 0.7, 95%) |",
+        "| accuracy | 0.7 (0.6 to 0.8, 95%) | - |",
+        "| Gate | Verdict | Rows | Interval | Why |",
+        "| roc\\_auc | pass | 450 | 0.8 (0.7 to 0.9, 95%) | why roc\\_auc |",
+        "| Slice | Verdict | Rows | Interval | Why |",
+        "| kind=bike | fail | 450 | 0.05 (-0.05 to 0.15, 95%) | why kind=bike |",
+        "| Groups | Verdict | Rows | Interval | Why |",
+        "| kind=tram | unknown, only said | 450 | - | why kind=tram |",
+    ):
+        assert line in card.split("\n"), card
+    assert "| Metric | This version |" not in model_card(CardFacts(ASSET, VERSION, evaluation=EVALUATION))
+
+
 @pytest.mark.parametrize(
     "words",
     [
