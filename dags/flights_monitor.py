@@ -5,7 +5,8 @@ from __future__ import annotations
 from airflow.sdk import DAG, PartitionedAssetTimetable
 from flights_assets import FLIGHT_KEY, RETRIES, flight_delay, flight_predictions
 
-from airflow_dataml.operators.monitoring import ModelMonitorOperator, RetrainDecideOperator
+from airflow_dataml.operators.monitoring import ModelMonitorOperator
+from airflow_dataml.operators.retraining import RetrainDecideOperator
 
 # [region monitor]
 with DAG(
@@ -21,7 +22,22 @@ with DAG(
         model=flight_delay,
         predictions=flight_predictions,
         key_columns=FLIGHT_KEY,
-        policy={"tolerance": 0.1, "decay_tolerance": 0.3},
+        policy={
+            "tolerance": 0.1,
+            "decay_tolerance": 0.3,
+            # One false alarm in five years of months, over all features together.
+            "alarm_budget": 60,
+            # The three months before are judged again by the arrivals reported since.
+            "labels_from": 3,
+            "max_label_delay": "P45D",
+            "metrics": [
+                {
+                    "name": "share of sure alarms",
+                    "sql": "SELECT avg((score > 0.9)::int) FROM predictions",
+                    "limit": 0.2,
+                }
+            ],
+        },
         **RETRIES,
     )
     RetrainDecideOperator(

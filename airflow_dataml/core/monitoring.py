@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from airflow_dataml.core.governance import Decision
+from airflow_dataml.core.monitor_policy import MonitorPolicy as MonitorPolicy  # noqa: PLC0414, TC001 - where it was first
 from airflow_dataml.core.profiles import CELLS, counted, covered
 from airflow_dataml.core.statistics import (
     benjamini_hochberg,
@@ -24,54 +22,28 @@ if TYPE_CHECKING:
 BINS = 20
 
 
-class MonitorPolicy(BaseModel):
-    """When a window of data counts as drifted, or a model as decayed.
-
-    :param tolerance: PSI that is borne; only what is surely larger is drift.
-    :param level: share of false findings among all findings of one window (Benjamini-Hochberg).
-    :param decay_tolerance: growth of the mean loss over its value at release that is borne, as a share.
-    :param confidence: confidence of the interval that must lie wholly beyond the decay tolerance.
-    :param min_rows: below this many rows a test says ``unknown``.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    tolerance: float = Field(0.1, ge=0, le=5)
-    level: float = Field(0.01, gt=0, lt=0.5)
-    decay_tolerance: float = Field(0.3, ge=0)
-    confidence: float = Field(0.99, gt=0.5, lt=1)
-    min_rows: int = Field(500, ge=2)
-
-
-class RetrainPolicy(BaseModel):
-    """What follows from an alarm.
-
-    Drift of single inputs alone never replaces a model: it is reported, and retraining follows
-    when ``on`` names what was found.
-
-    :param on: findings that ask for a new version: ``decay``, ``prediction_drift``, ``input_drift``.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    on: tuple[Literal["decay", "prediction_drift", "input_drift"], ...] = ("decay", "prediction_drift")
-
-
 @dataclass(frozen=True, slots=True)
 class ColumnShift:
-    """How far one column moved between the reference and the window."""
+    """How far one column moved between the reference and the window.
+
+    :param test: ``values``, ``missing``, ``ks`` or ``new_category``.
+    :param where: the slice of rows that was looked at; ``None`` for all of them.
+    :param statistic: of the test, where it is not PSI.
+    """
 
     column: str
-    test: Literal["values", "missing"]
+    test: str
     psi: float
     p_value: float
     n_reference: int
     n_current: int
     drifted: bool = False
+    where: str | None = None
+    statistic: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def column_shifts(
@@ -89,33 +61,47 @@ def column_shifts(
     :param reference: profile of the version the model was trained on.
     :param current: profile of the window; same grids.
     """
+    return corrected(_column_tests(reference, current, columns=columns, policy=policy), level=policy.level)
+
+
+def _column_tests(
+    reference: Mapping[str, Any],
+    current: Mapping[str, Any],
+    *,
+    columns: Sequence[str],
+    policy: MonitorPolicy,
+) -> list[ColumnShift]:
+    """The tests of :func:`column_shifts` before they are corrected for their number."""
     shifts = []
     for name in columns:
         before, now = reference["columns"][name], current["columns"][name]
         n, m = reference["rows"] - before["nulls"], current["rows"] - now["nulls"]
-        if _comparable(before, now, policy):
-            left, right = _histograms(before, now)
+        if comparable(before, now, policy):
+            left, right = histograms(before, now)
             result = shift_test(left, right, tolerance=policy.tolerance)
             sizes = (int(counted(before)), int(counted(now)))
             shifts.append(ColumnShift(name, "values", result.psi, result.p_value, *sizes))
         if min(reference["rows"], current["rows"]) >= policy.min_rows:
             result = shift_test([before["nulls"], n], [now["nulls"], m], tolerance=policy.tolerance)
-            shifts.append(
-                ColumnShift(name, "missing", result.psi, result.p_value, reference["rows"], current["rows"])
-            )
-    rejected = benjamini_hochberg([s.p_value for s in shifts], level=policy.level)
-    return tuple(
-        ColumnShift(**(asdict(s) | {"drifted": bad})) for s, bad in zip(shifts, rejected, strict=True)
-    )
+            sizes = (reference["rows"], current["rows"])
+            shifts.append(ColumnShift(name, "missing", result.psi, result.p_value, *sizes))
+    return shifts
 
 
-def _comparable(before: Mapping[str, Any], now: Mapping[str, Any], policy: MonitorPolicy) -> bool:
+def corrected(shifts: Sequence[ColumnShift], *, level: float) -> tuple[ColumnShift, ...]:
+    """Say which tests have found something, so that at most ``level`` of the findings are false."""
+    rejected = benjamini_hochberg([s.p_value for s in shifts], level=level)
+    return tuple(replace(s, drifted=bad) for s, bad in zip(shifts, rejected, strict=True))
+
+
+def comparable(before: Mapping[str, Any], now: Mapping[str, Any], policy: MonitorPolicy) -> bool:
+    """Whether there is enough of a column on both sides, and a histogram to compare."""
     if any(c.get("kind") == "temporal" or not c.get("grid", True) for c in (before, now)):
         return False
     return min(counted(before), counted(now)) >= policy.min_rows
 
 
-def _histograms(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list[float], list[float]]:
+def histograms(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list[float], list[float]]:
     """Counts of both sides in the same bins, at the size that was really counted."""
     sides = _bins(before, now)
     shares = [counted(c) / (covered(c) or 1) for c in (before, now)]
@@ -171,28 +157,3 @@ def decayed(*, released: float, now: Interval, policy: MonitorPolicy) -> bool:
     :param now: mean loss of the window with its interval.
     """
     return now.low > released * (1 + policy.decay_tolerance)
-
-
-def decide_retrain(
-    *,
-    findings: Mapping[str, Sequence[str]],
-    feed_broken: Sequence[str],
-    policy: RetrainPolicy,
-    pending: bool,
-) -> Decision:
-    """Retrain, fix the data, or wait.
-
-    :param findings: what was found, by ``decay``, ``prediction_drift``, ``input_drift``.
-    :param feed_broken: why the data of the window cannot be trusted; a broken feed never retrains.
-    :param pending: whether a retraining was asked for and has not led to a version yet.
-    """
-    reasons = tuple(f"{kind}: {text}" for kind, texts in findings.items() for text in texts)
-    if feed_broken:
-        return Decision("fix_data", (*feed_broken, *reasons))
-    wanted = [kind for kind in policy.on if findings.get(kind)]
-    if not wanted:
-        quiet = reasons or ("no drift and no decay beyond the tolerances",)
-        return Decision("wait", quiet)
-    if pending:
-        return Decision("wait", (*reasons, "a retraining is already under way"))
-    return Decision("retrain", reasons)

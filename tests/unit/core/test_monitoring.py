@@ -6,11 +6,9 @@ import pytest
 
 from airflow_dataml.core.monitoring import (
     MonitorPolicy,
-    RetrainPolicy,
     blind_columns,
     column_shifts,
     decayed,
-    decide_retrain,
 )
 from airflow_dataml.core.profiles import cells_of
 from airflow_dataml.core.statistics import Interval
@@ -118,35 +116,3 @@ class TestColumnShifts:
 def test_decay_is_a_loss_surely_beyond_what_is_borne(low: float, expected: bool) -> None:
     now = Interval(0.3, low, 0.4, 0.99, 1000)
     assert decayed(released=0.2, now=now, policy=MonitorPolicy(decay_tolerance=0.3)) is expected
-
-
-class TestDecide:
-    @pytest.mark.parametrize(
-        ("findings", "feed", "pending", "action"),
-        [
-            ({}, [], False, "wait"),
-            ({"decay": ["loss grew"]}, [], False, "retrain"),
-            ({"prediction_drift": ["scores moved"]}, [], False, "retrain"),
-            ({"input_drift": ["x moved"]}, [], False, "wait"),
-            ({"decay": ["loss grew"]}, ["feed rides is broken"], False, "fix_data"),
-            ({"decay": ["loss grew"]}, [], True, "wait"),
-        ],
-        ids=["quiet", "decay", "prediction drift", "input drift alone", "broken feed", "already asked for"],
-    )
-    def test_what_follows(
-        self, findings: dict[str, list[str]], feed: list[str], pending: bool, action: str
-    ) -> None:
-        decision = decide_retrain(
-            findings=findings, feed_broken=feed, policy=RetrainPolicy(), pending=pending
-        )
-        assert decision.action == action
-        assert decision.reasons
-
-    def test_a_policy_may_ask_on_input_drift(self) -> None:
-        policy = RetrainPolicy(on=("input_drift",))
-        assert (
-            decide_retrain(
-                findings={"input_drift": ["x"]}, feed_broken=[], policy=policy, pending=False
-            ).action
-            == "retrain"
-        )

@@ -1,0 +1,114 @@
+"""Evidence on one model over its windows: what a report takes up from the report before it, and what it hands on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_dataml.core.alarm_budget import Detector, count_evidence
+from airflow_dataml.core.monitoring import comparable, histograms
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_dataml.core.monitor_policy import MonitorPolicy
+
+MISSING = "missing values of "
+# Batches a report remembers as counted; an older one that is watched again would count twice.
+_REMEMBERED = 400
+
+
+def factors(
+    reference: Mapping[str, Any],
+    current: Mapping[str, Any],
+    *,
+    columns: Sequence[str],
+    policy: MonitorPolicy,
+    missing: bool = True,
+) -> dict[str, float]:
+    """What one window says of each column, as logarithms of e-values; columns with too few rows say nothing.
+
+    :param reference: profile of the data the model is used to.
+    :param missing: whether rates of missing values are looked at too.
+    """
+    found: dict[str, float] = {}
+    budget = policy.alarm_budget
+    borne = policy.tolerance if budget is None or budget.tolerance is None else budget.tolerance
+    for name in columns:
+        before, now = reference["columns"][name], current["columns"][name]
+        if comparable(before, now, policy):
+            left, right = histograms(before, now)
+            if _tells(left, right):
+                found[name] = count_evidence(left, right, tolerance=borne, ordered="grid" in before)
+        if missing and min(reference["rows"], current["rows"]) >= policy.min_rows:
+            left, right = (
+                [c["nulls"], p["rows"] - c["nulls"]] for c, p in ((before, reference), (now, current))
+            )
+            if _tells(left, right):
+                found[MISSING + name] = count_evidence(left, right, tolerance=borne)
+    return found
+
+
+def _tells(left: Sequence[float], right: Sequence[float]) -> bool:
+    """Whether two bins hold anything. Of one alone every window would say 1, and the sum would grow by waiting."""
+    return sum(1 for pair in zip(left, right, strict=True) if any(pair)) > 1
+
+
+def taken_up(
+    before: Mapping[str, Any] | None,
+    *,
+    report: int | None,
+    batch: str,
+    found: Mapping[str, float],
+    policy: MonitorPolicy,
+) -> dict[str, Any]:
+    """The state after one more window.
+
+    A batch that was counted before is not counted again. One that comes after a later batch counts when it comes: the
+    budget holds for windows in the order in which they are looked at, whatever their names.
+
+    :param before: the state in the report before; ``None`` at the first.
+    :param report: that report.
+    :param batch: the window's partition key.
+    :param found: of :func:`factors`.
+
+    >>> from airflow_dataml.core.monitor_policy import MonitorPolicy
+    >>> policy = MonitorPolicy(alarm_budget=90)
+    >>> first = taken_up(None, report=None, batch="2026-02", found={"km": -0.5}, policy=policy)
+    >>> first["alarm"], first["detector"]["windows"]
+    (False, 1)
+    >>> again = taken_up(first, report=7, batch="2026-02", found={"km": 9.0}, policy=policy)
+    >>> again["counted"], again["detector"] == first["detector"]
+    (False, True)
+    >>> late = taken_up(first, report=7, batch="2026-01", found={"km": 9.0}, policy=policy)
+    >>> late["alarm"], late["suspects"], late["out_of_order"]
+    (True, ['km'], True)
+    """
+    if policy.alarm_budget is None:
+        return {}
+    old = Detector.from_dict(before["detector"]) if before else Detector.of(policy.alarm_budget)
+    batches: list[str] = list(before["batches"]) if before else []
+    counted = batch not in batches
+    detector = old.step(found) if counted else old
+    return {
+        "budget": policy.alarm_budget.windows,
+        "detector": detector.to_dict(),
+        "alarm": detector.alarm and counted,
+        "suspects": list(detector.suspects) if counted else [],
+        "evidence": {name: round(value, 4) for name, value in sorted(found.items(), key=lambda one: -one[1])},
+        "counted": counted,
+        "out_of_order": counted and bool(batches) and batch < max(batches),
+        "batches": [*batches, batch][-_REMEMBERED:] if counted else batches,
+        "previous": report,
+    }
+
+
+def told_of(state: Mapping[str, Any]) -> str:
+    """The state in one line."""
+    windows, budget = state["detector"]["windows"], state["budget"]
+    if not state["counted"]:
+        return f"the batch was counted before (report {state['previous']}); the evidence is unchanged"
+    late = "; the batch came after later ones" if state["out_of_order"] else ""
+    if state["alarm"]:
+        who = ", ".join(state["suspects"][:5]) or "no single column, all together"
+        return f"evidence of {windows} windows reaches the budget of {budget}: {who}{late}"
+    return f"evidence of {windows} windows is within the budget of {budget}{late}"

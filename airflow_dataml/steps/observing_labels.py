@@ -1,0 +1,141 @@
+"""Observing labels: how a model really did, as far as its labels are there, and what never came."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_dataml.core.evaluation import LOSS_OF_TASK
+from airflow_dataml.core.refs import number_sql, quote_identifier
+from airflow_dataml.core.statistics import Interval, mean_interval
+from airflow_dataml.steps.observing import SCORE, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_dataml.core.datasets import Part, Version
+    from airflow_dataml.core.ports import Ledger, Warehouse
+
+_LOSS_SQL = {
+    "log_loss": "-(y * ln(p) + (1 - y) * ln(1 - p))",
+    "squared_error": "(y - score) ^ 2",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The labels of a window that are there now.
+
+    :param version: what readers of the dataset that holds them see now.
+    :param parts: its parts that count.
+    :param keys: columns that join them to predictions.
+    """
+
+    version: Version
+    parts: tuple[Part, ...]
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Realised:
+    """How a model did on the rows whose labels are there.
+
+    :param rows: labelled ones.
+    :param scored: all that have a score.
+    """
+
+    rows: int
+    scored: int
+    total: float
+    squares: float
+
+    @property
+    def share(self) -> float:
+        """Share of the predictions whose labels are there."""
+        return self.rows / self.scored if self.scored else 0.0
+
+    def loss(self, *, level: float, min_rows: int) -> Interval | None:
+        """The mean loss; ``None`` with too few rows."""
+        if self.rows < max(min_rows, 2):
+            return None
+        return mean_interval(self.rows, self.total, self.squares, level=level)
+
+
+def labels_of(
+    ledger: Ledger, window: Window, *, keys: Sequence[str], labels: str | None, branch: str | None
+) -> Labels:
+    """Return where the labels of a window are now.
+
+    :param labels: a dataset that brings labels later; else they are in the scored dataset, whose batch may have been
+        published again since.
+    """
+    head = ledger.versions.find(labels or window.features.asset, branch=branch)
+    parts = ledger.versions.manifest(head.version_id, profiles=False)
+    mine = tuple(p for p in parts if p.partition_key == window.part.partition_key)
+    if labels is not None:
+        # Labels may come in batches of their own.
+        return Labels(head, mine or tuple(parts), tuple(keys))
+    return Labels(head, mine or window.features_parts, tuple(keys))
+
+
+def released_loss(ledger: Ledger, window: Window) -> float | None:
+    """The champion's mean loss on the holdout at its release."""
+    champion = window.champion
+    evaluation = ledger.reports.latest(
+        asset=champion.asset, kind="evaluation", version_id=champion.version_id
+    )
+    return float(evaluation.body["challenger"]["loss"]["estimate"]) if evaluation else None
+
+
+def realised(warehouse: Warehouse, window: Window, labels: Labels) -> Realised | None:
+    """Join predictions to labels; one row leaves the database. ``None`` where the loss of the task has no SQL."""
+    losses = loss_sql(warehouse, window, labels)
+    if losses is None:
+        return None
+    row = warehouse.query(
+        f"""SELECT count(loss) AS n, count(*) AS scored, coalesce(sum(loss), 0) AS total,
+                   coalesce(sum(loss * loss), 0) AS squares FROM ({losses}) losses"""
+    )[0]
+    return Realised(row["n"], row["scored"], float(row["total"]), float(row["squares"]))
+
+
+def loss_sql(
+    warehouse: Warehouse, window: Window, labels: Labels, *, beside: Sequence[str] = ()
+) -> str | None:
+    """SQL of one row per prediction with its ``loss``, null where there is no label.
+
+    :param beside: columns of the scored dataset that are wanted too, as ``b0`` and so on.
+    """
+    spec = window.champion.facts["spec"]
+    formula = _LOSS_SQL.get(LOSS_OF_TASK[spec["task"]])
+    if formula is None:
+        return None
+    names = [quote_identifier(k) for k in labels.keys]
+    same = " AND ".join(f"p.{name} = l.{name}" for name in names)
+    rows = warehouse.union(labels.parts, tuple(dict.fromkeys((*labels.keys, spec["target"]))))
+    label = f"SELECT {', '.join(names)}, {number_sql(spec['target'])} AS label_as_number FROM ({rows}) r"
+    wanted = join = ""
+    if beside:
+        more = warehouse.union(window.features_parts, tuple(dict.fromkeys((*labels.keys, *beside))))
+        # Outer joins, and a fence that keeps them so: of inner ones over many keys the planner expects one row, and loops.
+        join = f"LEFT JOIN ({more}) s ON {' AND '.join(f'p.{name} = s.{name}' for name in names)}"
+        wanted = "".join(f", s.{quote_identifier(name)}::text AS b{i}" for i, name in enumerate(beside))
+    return f"""SELECT {formula} AS loss {"".join(f", b{i}" for i in range(len(beside)))} FROM (
+                 SELECT l.label_as_number AS y, p.{SCORE}, greatest(1e-7, least(1 - 1e-7, p.{SCORE})) AS p{wanted}
+                 FROM {window.part.relation.quoted} p LEFT JOIN ({label}) l ON {same} {join}
+                 WHERE p.model_role = 'champion' AND p.{SCORE} IS NOT NULL OFFSET 0) joined"""
+
+
+def performance_body(
+    released: float | None, found: Realised | None, now: Interval | None, labels: Labels, window: Window
+) -> dict[str, Any]:
+    """What a report says of realised performance."""
+    body: dict[str, Any] = {"released": released, "now": now.to_dict() if now else None}
+    if found is not None:
+        body |= {"labelled": found.rows, "scored": found.scored, "label_share": round(found.share, 6)}
+    return body | ({"labels": labels.version.ref} if restated(labels, window) else {})
+
+
+def restated(labels: Labels, window: Window) -> bool:
+    """Whether the labels are not those that the batch was scored with."""
+    return {p.part_id for p in labels.parts} != {p.part_id for p in window.features_parts}
