@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from airflow_dataml.core.errors import AliasMovedError, PromotionRefusedError
 from airflow_dataml.core.evaluation import decide_promotion
+from airflow_dataml.core.retraining import limited
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.steps.aliases import MLFLOW_TOPIC, move_aliases
 from airflow_dataml.steps.approved import release_of_model, require_approval
+from airflow_dataml.steps.asked import action_asked_for
 from airflow_dataml.steps.registry_state import sender
 
 if TYPE_CHECKING:
@@ -35,7 +37,8 @@ def promote_model(
     """Decide on an evaluation report, move the aliases, and return the decision report.
 
     Promoted: the version becomes ``champion``, the old one ``previous``. Kept: the version becomes
-    ``challenger`` and scores as a shadow.
+    ``challenger`` and scores as a shadow. Where a decision asked for the training, the version becomes no more than
+    that allows: a challenger, or nothing but registered, and then no alias moves.
 
     :param evaluation: id of the evaluation report.
     :param approval: who must have approved exactly this content before it becomes champion; nobody unless given.
@@ -77,6 +80,8 @@ def _decide(
     decision = decide_promotion(
         verdict=evidence.verdict, reason=str(evidence.body["summary"]), first=champion is None
     )
+    asked_by, allowed = action_asked_for(ledger=ledger, version=version)
+    decision = limited(decision, allowed=allowed, asked_by=asked_by)
     if approval is not None and decision.action == "promote":
         decision = _approved(ledger, run, version, champion, approval, decision)
     report = ledger.reports.add(
@@ -87,7 +92,8 @@ def _decide(
         body=decision.to_dict() | {"evaluation": evidence.report_id, "version": version.ref},
         version_id=version.version_id,
     )
-    _move(ledger, run, version, champion, decision, report)
+    if allowed != "register":
+        _move(ledger, run, version, champion, decision, report)
     ledger.audit.add(
         action=decision.action,
         subject=version.ref,

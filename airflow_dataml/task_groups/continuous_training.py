@@ -10,6 +10,7 @@ from airflow_dataml.operators.approval import ApprovalOperator
 from airflow_dataml.operators.evaluation import ModelEvaluateOperator
 from airflow_dataml.operators.registry import ModelPromoteOperator
 from airflow_dataml.operators.training import ModelTrainOperator, TrainingPlanOperator
+from airflow_dataml.operators.tune import ModelTuneOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from airflow_dataml.core.approvals import ApprovalPolicy
     from airflow_dataml.core.evaluation import PromotionPolicy
     from airflow_dataml.core.training import TrainingSpec
+    from airflow_dataml.core.tuning import TuningSpec
     from airflow_dataml.core.windows import DataWindow
 
 
@@ -27,6 +29,7 @@ def continuous_training(
     target: str,
     spec: str | TrainingSpec,
     window: DataWindow | dict[str, Any],
+    tuning: str | TuningSpec | dict[str, Any] | None = None,
     policy: PromotionPolicy | dict[str, Any] | None = None,
     approval: ApprovalPolicy | dict[str, Any] | None = None,
     experiment: str | None = None,
@@ -42,6 +45,8 @@ def continuous_training(
     :param target: the label.
     :param spec: YAML file of a ``TrainingSpec``, or the spec.
     :param window: which batches train and what is held out (``DataWindow``, or its fields).
+    :param tuning: YAML file of a ``TuningSpec``, the spec, or its fields; where a decision asks for a training with
+        strategy ``retune``, better settings are looked for first, and its own ``training`` counts instead of ``spec``.
     :param policy: when better is surely better (``PromotionPolicy``, or its fields).
     :param approval: who must approve a better version before it becomes champion; nobody unless given.
     :param experiment: MLflow experiment; the model's name unless given.
@@ -52,8 +57,26 @@ def continuous_training(
         plan = TrainingPlanOperator(
             task_id="plan", model=model, dataset=dataset, target=target, window=window, **task_arguments
         )
+        settings: Any = spec
+        if tuning is not None:
+            tune = ModelTuneOperator(
+                task_id="tune",
+                model=model,
+                plan=plan.output,
+                spec=tuning,
+                only_asked=True,
+                experiment=experiment,
+                **task_arguments,
+            )
+            chosen: Any = tune.output
+            settings = chosen["spec"]
         train = ModelTrainOperator(
-            task_id="train", model=model, plan=plan.output, spec=spec, experiment=experiment, **task_arguments
+            task_id="train",
+            model=model,
+            plan=plan.output,
+            spec=settings,
+            experiment=experiment,
+            **task_arguments,
         )
         trained: Any = train.output
         evaluate = ModelEvaluateOperator(

@@ -1,4 +1,4 @@
-"""Announcing every version once: what was told last is kept in Airflow, what is new is read from the ledger."""
+"""Announcing everything once: what was told last is kept in Airflow, what is new is read from the ledger."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 import logging
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.sdk.definitions.asset import AssetNameRef
 from airflow.triggers.shared_stream import SharedStreamProducer
@@ -16,11 +17,12 @@ from airflow_dataml.core.errors import DataMLError
 from airflow_dataml.triggers.listening import hearing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from airflow.triggers.shared_stream import AdvanceItem
 
-    from airflow_dataml.core.arrivals import Arrival, Awaited
+    from airflow_dataml.adapters.postgres.arrivals import Question
+    from airflow_dataml.core.arrivals import Awaited
     from airflow_dataml.triggers.listening import Waiter
 
 log = logging.getLogger(__name__)
@@ -28,17 +30,50 @@ log = logging.getLogger(__name__)
 _SAVE_PAUSES_S = (0.5, 2.0, 8.0)
 
 
-class Watermark:
-    """The number of the last version that was announced, in the state store of the watched asset.
+class Numbered(Protocol):
+    """Something that is announced: a version, a report, an incident."""
 
-    :param store: what the triggerer gives an event trigger; without one the number is as old as the process.
-    :param awaited: what is announced; watchers that announce different things keep a number each.
+    @property
+    def number(self) -> int:
+        """Grows from one to the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What is announced, and how the ledger is asked for it.
+
+    :param asset: the asset it is about.
+    :param what: ``version``, ``report`` or ``incident``.
+    :param kept: tells apart watchers that announce different things; they keep a number each.
+    :param following: asks for a page of what came after a number.
+    :param highest: asks for the highest number there is.
     """
 
-    def __init__(self, store: Any, awaited: Awaited, *, conn_id: str) -> None:
-        self._store = _store_of(store, awaited.asset)
-        kept = (conn_id, awaited.asset, awaited.alias, awaited.partition_key, awaited.min_verdict)
-        self.key = f"dataml_version_{hashlib.sha256(repr(kept).encode()).hexdigest()[:12]}"
+    asset: str
+    what: str
+    kept: tuple[Any, ...]
+    following: Callable[[int], Question[Any]]
+    highest: Question[int]
+
+
+def versions_of(awaited: Awaited) -> Announced:
+    """Return the versions of a dataset as something to announce."""
+    kept = (awaited.asset, awaited.alias, awaited.partition_key, awaited.min_verdict)
+    return Announced(
+        awaited.asset, "version", kept, lambda number: following(awaited, number), highest(awaited.asset)
+    )
+
+
+class Watermark:
+    """The number of the last that was announced, in the state store of the watched asset.
+
+    :param store: what the triggerer gives an event trigger; without one the number is as old as the process.
+    """
+
+    def __init__(self, store: Any, announced: Announced, *, conn_id: str) -> None:
+        self._store = _store_of(store, announced.asset)
+        kept = (conn_id, *announced.kept)
+        self.key = f"dataml_{announced.what}_{hashlib.sha256(repr(kept).encode()).hexdigest()[:12]}"
 
     async def load(self) -> int | None:
         """Return the number; ``None`` before the first."""
@@ -68,16 +103,18 @@ class Watermark:
 
 
 class Announcer(SharedStreamProducer):
-    """Yields each version after the watermark, and moves the watermark once Airflow has stored the event.
+    """Yields each after the watermark, and moves the watermark once Airflow has stored the event.
 
-    A triggerer that dies in between announces that version again when it is back; it loses none.
+    A triggerer that dies in between announces that one again when it is back; it loses none.
 
     :param first: watermark to begin with where none was kept; what is there already is not announced
         unless given.
     """
 
-    def __init__(self, awaited: Awaited, *, conn_id: str, poll_interval: float, first: int | None) -> None:
-        self._awaited = awaited
+    def __init__(
+        self, announced: Announced, *, conn_id: str, poll_interval: float, first: int | None
+    ) -> None:
+        self._announced = announced
         self._conn_id = conn_id
         self._poll_interval = poll_interval
         self._first = first
@@ -85,7 +122,7 @@ class Announcer(SharedStreamProducer):
         self._unstored = False
 
     async def open_stream(self) -> AsyncGenerator[tuple[Any, int | None], None]:
-        """Yield first a question for the state store, which only the trigger has, then versions."""
+        """Yield first a question for the state store, which only the trigger has, then what is new."""
         store: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         yield store, None
         async with aclosing(self.arrivals(await store)) as arrivals:
@@ -93,7 +130,7 @@ class Announcer(SharedStreamProducer):
                 yield arrival, arrival.number
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
-        """Move the watermark over what was stored, up to the first version that was not."""
+        """Move the watermark over what was stored, up to the first that was not."""
         stored = None
         for item in batch:
             if item.broker_payload is None:
@@ -106,23 +143,23 @@ class Announcer(SharedStreamProducer):
             await self.settle(stored)
 
     async def settle(self, number: int) -> None:
-        """Note that a version and all before it need not be announced again."""
+        """Note that one and all before it need not be announced again."""
         if self._mark is not None:
             await self._mark.save(number)
 
-    async def arrivals(self, store: Any) -> AsyncGenerator[Arrival, None]:
-        """Yield versions for ever; nothing that goes wrong ends it."""
-        self._mark = Watermark(store, self._awaited, conn_id=self._conn_id)
+    async def arrivals(self, store: Any) -> AsyncGenerator[Any, None]:
+        """Yield what is new for ever; nothing that goes wrong ends it."""
+        self._mark = Watermark(store, self._announced, conn_id=self._conn_id)
         number: int | None = None
         while True:
             try:
                 async with hearing(
-                    conn_id=self._conn_id, asset=self._awaited.asset, poll_interval=self._poll_interval
+                    conn_id=self._conn_id, asset=self._announced.asset, poll_interval=self._poll_interval
                 ) as waiter:
                     while True:
                         if number is None:
                             number = await self._begin(waiter, self._mark)
-                        page = await waiter.look(following(self._awaited, number))
+                        page: Sequence[Numbered] = await waiter.look(self._announced.following(number))
                         for arrival in page:
                             yield arrival
                             number = arrival.number
@@ -130,17 +167,22 @@ class Announcer(SharedStreamProducer):
                             await waiter.rest()
             except Exception as err:  # a watcher that ends is one nobody notices
                 log.warning(
-                    "Still watching %s: %s", self._awaited, err, exc_info=not isinstance(err, DataMLError)
+                    "Still watching %s: %s",
+                    self._announced.asset,
+                    err,
+                    exc_info=not isinstance(err, DataMLError),
                 )
             await asyncio.sleep(min(self._poll_interval, 5.0))
 
     async def _begin(self, waiter: Waiter, mark: Watermark) -> int:
-        kept, newest = await mark.load(), await waiter.look(highest(self._awaited.asset))
+        kept, newest = await mark.load(), await waiter.look(self._announced.highest)
         if kept is not None and kept <= newest:
             return kept
         if kept is not None:
             log.warning(
-                "The ledger has no %s@%s, which was announced: it is another one.", self._awaited.asset, kept
+                "The ledger has no %s@%s, which was announced: it is another one.",
+                self._announced.asset,
+                kept,
             )
         begin = newest if self._first is None else min(self._first, newest)
         await mark.save(begin)

@@ -13,7 +13,7 @@ from airflow_dataml.adapters.postgres.arrivals import newest
 from airflow_dataml.core.arrivals import Arrival, Awaited
 from airflow_dataml.core.datasets import CURRENT
 from airflow_dataml.core.errors import BackendError, DataMLError, SpecError
-from airflow_dataml.triggers.announcing import Announcer
+from airflow_dataml.triggers.announcing import Announcer, versions_of
 from airflow_dataml.triggers.listening import hearing
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ class DatasetVersionEventTrigger(BaseEventTrigger):
     def announcer(self) -> Announcer:
         """Return what reads the ledger and keeps the watermark."""
         return Announcer(
-            self.awaited,
+            versions_of(self.awaited),
             conn_id=self.dataml_conn_id or config.conn_id(),
             poll_interval=self.poll_interval,
             first=self.newer_than,

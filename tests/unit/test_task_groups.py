@@ -29,6 +29,10 @@ def dag() -> DAG:
             model("asked"), dataset=dataset("rides"), target="late", spec="late.yml",
             window={"time_column": "at", "key_columns": ["id"]}, approval={"required": 2},
         )  # fmt: skip
+        continuous_training(
+            model("tuned"), dataset=dataset("rides"), target="late", spec="late.yml", tuning="tune.yml",
+            window={"time_column": "at", "key_columns": ["id"]},
+        )  # fmt: skip
     return made
 
 
@@ -55,6 +59,14 @@ def test_both_ways_into_a_dataset_end_alike(dag: DAG, group: str) -> None:
 def test_publication_waits_for_the_check(dag: DAG) -> None:
     assert dag.get_task("rides.publish").upstream_task_ids == {"rides.stage", "rides.audit"}
     assert isinstance(dag.get_task("rides.publish").staged, PlainXComArg)
+
+
+def test_a_tuning_that_may_be_asked_for_comes_before_the_training(dag: DAG) -> None:
+    tune, train = dag.get_task("tuned.tune"), dag.get_task("tuned.train")
+    assert (tune.only_asked, tune.spec, train.upstream_task_ids) == (
+        True, "tune.yml", {"tuned.plan", "tuned.tune"},
+    )  # fmt: skip
+    assert train.spec.operator is tune
 
 
 def test_a_promotion_that_people_approve_waits_for_them(dag: DAG) -> None:

@@ -210,7 +210,7 @@ async def triggerer(
         try:
             async for event in watching.filter_shared_stream(stream):
                 seq = manager.bind_pending_event(trigger_id=watching.trigger_id, key=key)
-                said.append(event.payload["version"])
+                said.append(event.payload.get("version") or event.payload["number"])
                 if stores_events:
                     asyncio.get_running_loop().call_later(0.01, manager.confirm_persisted, [seq])
         finally:
