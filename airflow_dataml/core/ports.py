@@ -270,6 +270,11 @@ class Reports(Protocol):
     ) -> Report | None:
         """Return the newest report of a kind."""
 
+    def recent(
+        self, *, asset: str, kind: str, version_id: int | None = None, limit: int = 50
+    ) -> tuple[Report, ...]:
+        """Return the newest reports of a kind, newest first."""
+
     def unanswered(self, *, asset: str, action: str) -> Report | None:
         """Return the newest decision for an action that no version has followed yet."""
 
@@ -304,6 +309,15 @@ class Incidents(Protocol):
 
     def open_data(self, assets: Sequence[str]) -> Sequence[Incident]:
         """Return every open data incident of some assets."""
+
+    def get(self, incident_id: int) -> Incident:
+        """Return an incident.
+
+        :raises NotFoundError: there is none.
+        """
+
+    def suspect(self, incident_id: int, suspects: Sequence[Mapping[str, Any]]) -> None:
+        """Write down what may have caused an incident, the likeliest first, in place of what was thought before."""
 
     def resolve(self, incident_id: int, *, resolution: str) -> None:
         """Close an incident."""
@@ -352,7 +366,10 @@ class Scorer(Protocol):
     """A stored model, loaded without running code it brings."""
 
     def score(self, columns: Mapping[str, Any]) -> Any:
-        """Return one score per row, ``float64 [n]``."""
+        """Return one score per row, ``float64 [n]``.
+
+        A model of classes has ``classes``, their names, and gives a probability of each, ``[n, classes]``.
+        """
 
     def score_csv(self, path: Path, *, block_rows: int = 65536) -> Iterator[tuple[dict[str, Any], Any]]:
         """Yield blocks of columns with their scores, in file order and bounded memory."""

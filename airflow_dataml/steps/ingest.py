@@ -15,6 +15,7 @@ from airflow_dataml.core.extras import load
 from airflow_dataml.core.layout import Layout
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.stores import Arrow, CsvFile, MergeSpec, Query, StagedMerge
+from airflow_dataml.core.transforms import TRANSFORM, Transform
 from airflow_dataml.steps.column_maps import column_maps
 from airflow_dataml.steps.publish import grids_of, place_of
 from airflow_dataml.steps.read import reading, require_rows
@@ -170,6 +171,7 @@ def stage_query(
         origin="query",
         inputs=tuple(versions.values()),
         columns=partial(column_maps, ledger=ledger, query=source, versions=versions, parser=parser),
+        transform=Transform.of(query, {n: v.version_id for n, v in versions.items()}, parameters),
     )
 
 
@@ -184,6 +186,7 @@ def stage_source(
     origin: str,
     inputs: Sequence[Version] = (),
     columns: Callable[[], Mapping[int, ColumnMap]] | None = None,
+    transform: Transform | None = None,
 ) -> StagedPart:
     """Stage rows from anywhere, in one transaction.
 
@@ -191,6 +194,7 @@ def stage_source(
     :param origin: where the rows come from, for messages.
     :param inputs: versions the rows were made from.
     :param columns: tells which of their columns went into which; asked once, when the rows are there.
+    :param transform: the query they are made by, kept as a report on the part.
     :raises GateError: there is no row, or a key to merge by is null or occurs twice.
     """
     _check_target(target)
@@ -207,6 +211,15 @@ def stage_source(
             part = _stage(ledger, store, run, target, source, parent, inputs, origin)
             if columns is not None:
                 ledger.columns.keep(part.part_id, columns())
+            if transform is not None:
+                ledger.reports.add(
+                    run=run,
+                    fact=run.fact(target.asset),
+                    kind=TRANSFORM,
+                    verdict="pass",
+                    body=transform.to_dict(),
+                    part_id=part.part_id,
+                )
             ledger.runs.finish(run)
         log.info("Staged %d rows of %s from %s as %s", part.rows, target.asset, origin, part.locator)
     else:

@@ -93,6 +93,18 @@ class PostgresReports:
         )
         return _report(row) if row else None
 
+    def recent(
+        self, *, asset: str, kind: str, version_id: int | None = None, limit: int = 50
+    ) -> tuple[Report, ...]:
+        """Return the newest reports of a kind, newest first."""
+        rows = self._db.rows(
+            _REPORT
+            + """WHERE a.name = %s AND r.kind = %s AND (%s::bigint IS NULL OR r.version_id = %s)
+                 ORDER BY r.report_id DESC LIMIT %s""",
+            [asset, kind, version_id, version_id, limit],
+        )
+        return tuple(_report(row) for row in rows)
+
     def unanswered(self, *, asset: str, action: str) -> Report | None:
         """Return the newest decision for an action that no version has followed yet."""
         row = self._db.row(
@@ -156,6 +168,26 @@ class PostgresIncidents:
             [list(assets)],
         )
         return [Incident(**row) for row in rows]
+
+    def get(self, incident_id: int) -> Incident:
+        """Return an incident.
+
+        :raises NotFoundError: there is none.
+        """
+        row = self._db.row(_INCIDENT + "WHERE i.incident_id = %s", [incident_id])
+        if row is None:
+            msg = f"incident {incident_id} is not in the ledger: dataml incident list shows those that are."
+            raise NotFoundError(msg)
+        return Incident(**row)
+
+    def suspect(self, incident_id: int, suspects: Sequence[Mapping[str, Any]]) -> None:
+        """Write down what may have caused an incident, in place of what was thought before."""
+        from psycopg.types.json import Jsonb
+
+        self._db.execute(
+            "UPDATE dataml.incident SET suspects = %s WHERE incident_id = %s",
+            [Jsonb(_finite([dict(suspect) for suspect in suspects])), incident_id],
+        )
 
     def resolve(self, incident_id: int, *, resolution: str) -> None:
         """Close an incident; closing it twice changes nothing."""
