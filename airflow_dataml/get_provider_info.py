@@ -6,10 +6,11 @@ _NAME = "DataML"
 _PACKAGE = "airflow_dataml"
 _VERSION = "0.1.0"
 _OPERATORS = (
-    *("approval", "branches", "card", "catalog", "datasets", "diffs"),
-    *("evaluation", "explanation", "exports", "lineage", "maintenance", "monitoring"),
+    *("approval", "blame", "branches", "card", "catalog", "datasets", "diffs"),
+    *("evaluation", "explanation", "exports", "hard_examples"),
+    *("impact", "lineage", "maintenance", "monitoring"),
     *("point_in_time", "quality", "quarantine", "ray", "reconcile", "registry"),
-    *("release", "reproduce", "scoring", "staging", "training", "tune"),
+    *("release", "reproduce", "retraining", "scoring", "staging", "training", "tune"),
     "versions",
 )
 _SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
@@ -28,8 +29,8 @@ def get_provider_info() -> dict[str, object]:
         "training, alarms and blame on one ledger.",
         "integrations": [{"integration-name": _NAME, "tags": ["service"]}],
         "operators": _modules("operators", *_OPERATORS),
-        "sensors": _modules("sensors", "datasets", "overdue"),
-        "triggers": _modules("triggers", "datasets", "drain", "overdue", "ray"),
+        "sensors": _modules("sensors", "datasets", "models", "overdue"),
+        "triggers": _modules("triggers", "datasets", "drain", "models", "overdue", "ray"),
         "hooks": _modules("hooks", "ledger", "lineage", "mlflow", "ray"),
         "notifications": [f"{_PACKAGE}.notifications.incidents.IncidentNotifier"],
         "extra-links": [
@@ -41,6 +42,7 @@ def get_provider_info() -> dict[str, object]:
                 "name": "dataset_transform",
                 "class-name": f"{_PACKAGE}.decorators.datasets.dataset_transform_task",
             },
+            {"name": "model_monitor", "class-name": f"{_PACKAGE}.decorators.monitoring.model_monitor_task"},
             {"name": "quality_check", "class-name": f"{_PACKAGE}.decorators.quality.quality_check_task"},
         ],
         "connection-types": [_ledger_connection(), _mlflow_connection(), _ray_connection()],

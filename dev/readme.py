@@ -16,6 +16,7 @@ PAGES = tuple(
         "docs/datasets.md",
         "docs/quality.md",
         "docs/models.md",
+        "docs/monitoring.md",
         "docs/lineage.md",
         "docs/reference.md",
     )

@@ -11,6 +11,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from airflow_dataml.core.alarm_record import ReasonCode  # noqa: TC001 - pydantic resolves annotations while running
+
 
 class Answer(BaseModel):
     """Base of everything the API answers; what the ledger knows besides stays there."""
@@ -266,9 +268,11 @@ class Move(Ask):
 
     :param words: what was found or done; a resolution needs some.
     :param assignee: whom it is given to.
+    :param reason: of a resolution, what the alarm turned out to be.
     """
 
     state: Literal["acknowledged", "assigned", "resolved"]
+    reason: ReasonCode | None = None
     words: str = Field(default="", max_length=2000)
     assignee: str | None = Field(default=None, max_length=200)
 

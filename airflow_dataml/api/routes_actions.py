@@ -22,7 +22,11 @@ router = APIRouter()
 def move_incident(*, ledger: Ledger, actor: Actor, incident_id: int, asked: models.Move) -> dict[str, Any]:
     """Acknowledge, assign or resolve an incident; words and user are kept in the audit chain."""
     PostgresActions(ledger.connection, actor=actor).move_incident(
-        incident_id, state=asked.state, words=asked.words.strip(), assignee=asked.assignee
+        incident_id,
+        state=asked.state,
+        words=asked.words.strip(),
+        assignee=asked.assignee,
+        reason=asked.reason,
     )
     [moved] = LedgerReading(ledger.connection).incidents(before=incident_id + 1, limit=1)
     return moved

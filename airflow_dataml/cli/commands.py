@@ -7,6 +7,7 @@ from airflow_dataml.cli import (
     adoption,
     catalog,
     diffing,
+    estimate,
     evidence,
     maintenance,
     model_card,
@@ -15,15 +16,19 @@ from airflow_dataml.cli import (
     tuning,
 )
 from airflow_dataml.cli.approvals import APPROVALS
+from airflow_dataml.cli.blame import BLAME
 from airflow_dataml.cli.branching import BRANCH
 from airflow_dataml.cli.catalog_commands import CATALOG
 from airflow_dataml.cli.column_lineage import SQL
 from airflow_dataml.cli.contract_commands import CONTRACT
 from airflow_dataml.cli.delta import DELTA
 from airflow_dataml.cli.drain import DELIVERY, DRAIN
+from airflow_dataml.cli.impact import IMPACT
+from airflow_dataml.cli.incident import ALARMS, RESOLVE
 from airflow_dataml.cli.lineage import LINEAGE
 from airflow_dataml.cli.manifest import MANIFEST
 from airflow_dataml.cli.quarantine import QUARANTINE
+from airflow_dataml.cli.reach import REACH
 from airflow_dataml.cli.release import MODEL_ROLLBACK, RELEASE
 from airflow_dataml.cli.reproduce import REPRODUCE
 from airflow_dataml.cli.spec import Argument, Command, Group, positive
@@ -43,6 +48,10 @@ KINDS = (
     "reproduction",
     "registry-drift",
     "scoring",
+    "transform",
+    "impact",
+    "reach",
+    "blame",
 )
 
 
@@ -96,6 +105,8 @@ def _assets(what: str, plural: str, ref: str) -> Group:
                     *prediction_log.COMMANDS,
                     *registry.COMMANDS,
                     *tuning.COMMANDS,
+                    *estimate.COMMANDS,
+                    ALARMS,
                 )
             ),
         ),
@@ -133,6 +144,9 @@ COMMANDS: tuple[Command | Group, ...] = (
     maintenance.GC,
     DELTA,
     LINEAGE,
+    IMPACT,
+    REACH,
+    BLAME,
     REPRODUCE,
     RELEASE,
     APPROVALS,
@@ -148,7 +162,7 @@ COMMANDS: tuple[Command | Group, ...] = (
     ),
     Group(
         "incident",
-        "Look at incidents",
+        "Look at incidents, and resolve them",
         (
             Command(
                 "list",
@@ -163,6 +177,7 @@ COMMANDS: tuple[Command | Group, ...] = (
                     _LIMIT,
                 ),
             ),
+            RESOLVE,
         ),
     ),
     SQL,

@@ -24,6 +24,10 @@ ReportKind = Literal[
     "registry-drift",
     "approval",
     "scoring",
+    "impact",
+    "reach",
+    "transform",
+    "blame",
 ]
 IncidentKind = Literal["data", "drift", "decay"]
 

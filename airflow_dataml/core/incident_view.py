@@ -45,7 +45,8 @@ def timeline(
     for entry in entries:
         detail = entry["detail"] if isinstance(entry["detail"], dict) else {}
         state = str(detail.get("to") or entry["action"])
-        told = [f"to {detail['assignee']}" if detail.get("assignee") else "", str(detail.get("words") or "")]
+        said = [str(detail[name]).replace("_", " ") for name in ("reason", "words") if detail.get(name)]
+        told = [f"to {detail['assignee']}" if detail.get("assignee") else "", *said]
         events.append(
             Event(entry["at"], state, entry["actor"], ": ".join(part for part in told if part) or None)
         )

@@ -8,8 +8,9 @@ from airflow.sdk.execution_time.comms import XComResult
 
 from airflow_dataml.links import LINK_KEY, asset_path, incidents_path, lineage_path
 from airflow_dataml.operators.datasets import DatasetPublishOperator
-from airflow_dataml.operators.monitoring import ModelMonitorOperator, RetrainDecideOperator
+from airflow_dataml.operators.monitoring import ModelMonitorOperator
 from airflow_dataml.operators.quality import QualityCheckOperator
+from airflow_dataml.operators.retraining import RetrainDecideOperator
 
 
 class Supervisor:

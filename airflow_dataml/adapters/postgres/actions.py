@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataml.core.alarm_record import check_reason
 from airflow_dataml.core.errors import ConflictError, NotFoundError, SpecError
 
 if TYPE_CHECKING:
@@ -37,14 +38,27 @@ class PostgresActions:
         self._db = connection
         self._actor = f"user:{actor}"
 
-    def move_incident(self, incident_id: int, *, state: str, words: str, assignee: str | None = None) -> None:
+    def move_incident(
+        self,
+        incident_id: int,
+        *,
+        state: str,
+        words: str,
+        assignee: str | None = None,
+        reason: str | None = None,
+    ) -> None:
         """Acknowledge, assign or resolve an incident.
 
         :param words: why, kept in the audit chain; of a resolved incident it is the resolution.
+        :param reason: of a resolution, what the alarm turned out to be; false alarms are counted against the budget.
         :raises NotFoundError: there is no such incident.
         :raises ConflictError: it is resolved, or where it shall go already.
-        :raises SpecError: nobody was named to assign it to, or a resolution has no words.
+        :raises SpecError: nobody was named to assign it to, a resolution has no words, or the reason is none.
         """
+        check_reason(reason)
+        if reason is not None and state != "resolved":
+            msg = f"incident {incident_id} has a reason once it is resolved: leave it out, or resolve it."
+            raise SpecError(msg)
         if state == "assigned" and not assignee:
             msg = f"incident {incident_id} can be assigned to a person only: name one as assignee."
             raise SpecError(msg)
@@ -63,6 +77,7 @@ class PostgresActions:
                 raise ConflictError(msg)
             self._db.execute(_MOVE, [state, assignee, state, words, state, incident_id])
             detail = {"from": now["state"], "to": state, "words": words, "assignee": assignee}
+            detail |= {"reason": reason} if reason else {}
             self.note(action=f"{state} incident", subject=f"incident {incident_id}", detail=detail)
 
     def note(self, *, action: str, subject: str, detail: Mapping[str, Any]) -> None:

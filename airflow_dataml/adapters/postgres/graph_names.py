@@ -164,7 +164,9 @@ class NameGraph:
         """
         graph = self.columns(asset, column, direction="downstream", limit=5000)
         if graph.truncated:
-            msg = f"{asset}.{column} goes into more than 5000 columns: ask for one of those it goes into first."
+            msg = (
+                f"{asset}.{column} goes into more than 5000 columns: ask for one of those it goes into first."
+            )
             raise SpecError(msg)
         return [(n.detail["asset"], n.detail["column"] or "*") for n in graph.nodes if n.node != graph.start]
 

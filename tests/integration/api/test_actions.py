@@ -51,13 +51,16 @@ class TestIncident:
         assert _post(editor, INCIDENT, {"state": "acknowledged"})["state"] == "acknowledged"
         assigned = _post(editor, INCIDENT, {"state": "assigned", "assignee": "ana"})
         assert (assigned["state"], assigned["assignee"]) == ("assigned", "ana")
-        resolved = _post(editor, INCIDENT, {"state": "resolved", "words": " replayed batch 2 "})
+        resolved = _post(
+            editor, INCIDENT, {"state": "resolved", "words": " replayed batch 2 ", "reason": "fixed"}
+        )
         assert (resolved["resolution"], resolved["assignee"]) == ("replayed batch 2", "ana")
         assert resolved["resolved_at"]
         assert editor.get("/incidents?state=open").json()["items"] == []
         audit = _audit(editor)
         assert (audit["entries"], audit["fault"]) == (before + 3, None)
         newest = audit["items"][0]
+        assert newest["detail"]["reason"] == "fixed"
         assert (newest["actor"], newest["action"], newest["subject"]) == (
             "user:someone", "resolved incident", "incident 1",
         )  # fmt: skip

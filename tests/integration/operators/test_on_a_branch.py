@@ -9,8 +9,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_dataml.core.errors import SpecError
 from airflow_dataml.operators.branches import BranchDropOperator
-from airflow_dataml.operators.monitoring import RetrainDecideOperator
 from airflow_dataml.operators.registry import ModelPromoteOperator
+from airflow_dataml.operators.retraining import RetrainDecideOperator
 from airflow_dataml.operators.training import ModelTrainOperator, TrainingPlanOperator
 from tests.integration.operators.harness import DEMAND, FEATURES, context, run
 from tests.integration.operators.world import WINDOW, snapshot

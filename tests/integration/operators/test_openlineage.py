@@ -63,9 +63,10 @@ DATASETS = {
 }  # fmt: skip
 # Told where their own tests are.
 ELSEWHERE = {
-    "DatasetDiffOperator", "ModelCardOperator", "ModelExplainOperator", "ModelReproduceOperator",
+    "DatasetDiffOperator", "HardExamplesOperator", "ModelBlameOperator", "ModelCardOperator", "ModelExplainOperator", "ModelReproduceOperator",
     "ModelRollbackOperator", "ModelTuneChoiceOperator", "ModelTuneOperator", "PointInTimeJoinOperator",
     "ReleaseOperator",
+    "_MonitorDecoratedOperator",
 }  # fmt: skip
 # They touch the ledger's own books and no dataset.
 BOOKS = {

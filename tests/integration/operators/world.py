@@ -12,9 +12,10 @@ from airflow_dataml.operators.datasets import (
     DatasetTransformOperator,
 )
 from airflow_dataml.operators.evaluation import ModelEvaluateOperator
-from airflow_dataml.operators.monitoring import ModelMonitorOperator, RetrainDecideOperator
+from airflow_dataml.operators.monitoring import ModelMonitorOperator
 from airflow_dataml.operators.quality import QualityCheckOperator
 from airflow_dataml.operators.registry import ModelPromoteOperator
+from airflow_dataml.operators.retraining import RetrainDecideOperator
 from airflow_dataml.operators.scoring import ModelScoreOperator
 from airflow_dataml.operators.training import ModelTrainOperator, TrainingPlanOperator
 from tests.integration.operators.harness import (

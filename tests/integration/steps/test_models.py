@@ -18,8 +18,9 @@ from airflow_dataml.core.errors import (
 from airflow_dataml.core.evaluation import PromotionPolicy
 from airflow_dataml.core.governance import Decision
 from airflow_dataml.core.layout import Layout
-from airflow_dataml.core.monitoring import MonitorPolicy, RetrainPolicy
+from airflow_dataml.core.monitoring import MonitorPolicy
 from airflow_dataml.core.refs import Relation
+from airflow_dataml.core.retraining import RetrainPolicy
 from airflow_dataml.core.training import TrainingSpec
 from airflow_dataml.core.windows import DataWindow, TrainingPlan
 from airflow_dataml.steps.branches import create_branch, location_on
@@ -27,10 +28,11 @@ from airflow_dataml.steps.decide import decide_after_monitor
 from airflow_dataml.steps.evaluate import Bench, evaluate_model
 from airflow_dataml.steps.ingest import Target, stage_csv
 from airflow_dataml.steps.observe import observe_batch
+from airflow_dataml.steps.plan import plan_training
 from airflow_dataml.steps.promote import drain_aliases, promote_model
 from airflow_dataml.steps.publish import place_of, publish_part
 from airflow_dataml.steps.score import score_batch
-from airflow_dataml.steps.train import Workshop, plan_training, train_model
+from airflow_dataml.steps.train import Workshop, train_model
 from airflow_dataml.testing import InMemoryRegistry
 from tests.fakes import LineScorer, LineTrainer
 from tests.support import declare, identity

@@ -12,16 +12,16 @@ from airflow_dataml.cli.main import build_parser, main
 from airflow_dataml.cli.spec import Command
 
 NAMES = [
-    "approvals", "audit verify", "branch create", "branch diff", "branch drop", "branch list", "branch merge",
+    "approvals", "audit verify", "blame", "branch create", "branch diff", "branch drop", "branch list", "branch merge",
     "branch show", "catalog crawl", "catalog delete", "catalog describe", "catalog export", "catalog merge", "catalog register",
     "catalog restore", "catalog search", "catalog show", "catalog tag", "contract diff", "contract export", "contract import", "contract init", "contract test",
     "dataset adopt", "dataset compact", "dataset diff", "dataset list", "dataset read", "dataset release",
     "dataset rollback", "dataset show", "dataset size", "dataset versions", "delivery backends",
     "delivery dead", "delivery pause", "delivery purge", "delivery replay", "delivery resume", "delta adopt", "delta changes",
     "delta constrain", "delta discard", "delta history", "delta vacuum",
-    "drain", "gc", "incident list",
-    "lineage", "migrate", "model adopt", "model card", "model explain", "model list", "model log-predictions", "model manifest", "model reconcile", "model rollback", "model show", "model trials", "model versions", "quarantine discard",
-    "quarantine list", "quarantine rows", "quarantine show", "release", "report", "reproduce", "sql lineage", "status",
+    "drain", "gc", "impact", "incident list", "incident resolve",
+    "lineage", "migrate", "model adopt", "model alarms", "model card", "model estimate", "model explain", "model list", "model log-predictions", "model manifest", "model reconcile", "model rollback", "model show", "model trials", "model versions", "quarantine discard",
+    "quarantine list", "quarantine rows", "quarantine show", "reach", "release", "report", "reproduce", "sql lineage", "status",
 ]  # fmt: skip
 
 

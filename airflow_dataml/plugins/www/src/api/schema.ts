@@ -2366,10 +2366,13 @@ export interface components {
          *
          *     :param words: what was found or done; a resolution needs some.
          *     :param assignee: whom it is given to.
+         *     :param reason: of a resolution, what the alarm turned out to be.
          */
         Move: {
             /** Assignee */
             assignee?: string | null;
+            /** Reason */
+            reason?: ("fixed" | "expected" | "accepted" | "duplicate" | "false_alarm") | null;
             /**
              * State
              * @enum {string}

@@ -18,6 +18,17 @@ const AHEAD: Record<State, Move[]> = {
   resolved: [],
 };
 
+type Reason = "fixed" | "expected" | "accepted" | "duplicate" | "false_alarm";
+
+/** What an alarm turned out to be; false alarms are counted against the stated budget. */
+const REASONS: Record<Reason, string> = {
+  fixed: "fixed",
+  expected: "expected change",
+  accepted: "accepted",
+  duplicate: "duplicate",
+  false_alarm: "false alarm",
+};
+
 /** Where an incident may go from where it is. */
 export function movesOf(state: State): Move[] {
   return AHEAD[state];
@@ -32,6 +43,7 @@ export function missing(move: Move, words: string, assignee: string): string | n
 export function Moves({ incident, moved }: { incident: Incident; moved: () => void }) {
   const [words, setWords] = useState("");
   const [assignee, setAssignee] = useState("");
+  const [reason, setReason] = useState<Reason | "">("");
   const [busy, setBusy] = useState<Move | null>(null);
   const [told, setTold] = useState<{ status: "success" | "error"; text: string } | null>(null);
   const moves = movesOf(incident.state);
@@ -42,7 +54,12 @@ export function Moves({ incident, moved }: { incident: Incident; moved: () => vo
       return;
     }
     setBusy(move);
-    const body = { state: move, words: words.trim(), assignee: move === "assigned" ? assignee.trim() : null };
+    const body = {
+      state: move,
+      words: words.trim(),
+      assignee: move === "assigned" ? assignee.trim() : null,
+      reason: move === "resolved" && reason ? reason : null,
+    };
     send("/incidents/{incident_id}/state", { incident_id: incident.incident_id }, body).then(
       () => {
         setBusy(null);
@@ -87,6 +104,24 @@ export function Moves({ incident, moved }: { incident: Incident; moved: () => vo
               placeholder={incident.assignee ?? ""}
               onChange={(event) => setAssignee(event.target.value)}
             />
+          </Box>
+          <Box>
+            <Text as="label" display="block" fontSize="xs" color="fg.muted" {...{ htmlFor: "incident-reason" }}>
+              Resolved as
+            </Text>
+            <select
+              id="incident-reason"
+              value={reason}
+              onChange={(event) => setReason(event.target.value as Reason | "")}
+              style={{ padding: "4px" }}
+            >
+              <option value="">not said</option>
+              {Object.entries(REASONS).map(([code, title]) => (
+                <option key={code} value={code}>
+                  {title}
+                </option>
+              ))}
+            </select>
           </Box>
           <HStack gap={2}>
             {moves.map((move) => (

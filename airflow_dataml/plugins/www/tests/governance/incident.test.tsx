@@ -100,11 +100,11 @@ describe("an incident", () => {
     expect(screen.getByText("Say what was done, so that the next one knows.")).toBeTruthy();
     expect(sent).toEqual([]);
     fireEvent.change(screen.getByPlaceholderText("What was found or done"), { target: { value: " replayed " } });
+    fireEvent.change(screen.getByLabelText("Resolved as"), { target: { value: "false_alarm" } });
     fireEvent.click(screen.getByRole("button", { name: "Resolve" }));
     expect(await screen.findByText("Resolved.")).toBeTruthy();
-    expect(sent).toEqual([
-      { address: "incidents/7/state", body: { state: "resolved", words: "replayed", assignee: null } },
-    ]);
+    const body = { state: "resolved", words: "replayed", assignee: null, reason: "false_alarm" };
+    expect(sent).toEqual([{ address: "incidents/7/state", body }]);
     await waitFor(() => expect(asked.filter((address) => address === "incidents/7")).toHaveLength(2));
   });
 
