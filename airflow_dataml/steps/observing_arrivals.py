@@ -66,8 +66,6 @@ def judge_earlier(
     findings: dict[str, list[str]] = {"decay": [], "late": []}
     for one in arrivals:
         found = realised(warehouse, one.window, one.labels)
-        if found is None:
-            continue
         batch = one.window.part.partition_key or ""
         loss = found.loss(level=level, min_rows=policy.min_rows)
         more = found.rows > seen.get(batch, 0)
@@ -102,9 +100,9 @@ def decay_text(released: float, now: Any, policy: MonitorPolicy, *, batch: str |
     )
 
 
-def late_labels(window: Window, found: Realised | None, policy: MonitorPolicy, *, now: datetime) -> list[str]:
+def late_labels(window: Window, found: Realised, policy: MonitorPolicy, *, now: datetime) -> list[str]:
     """Say that labels of a batch never came."""
-    if policy.max_label_delay is None or found is None or found.share >= policy.min_label_share:
+    if policy.max_label_delay is None or found.share >= policy.min_label_share:
         return []
     age = now - window.predictions.created_at
     if age <= policy.max_label_delay:

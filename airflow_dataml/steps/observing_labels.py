@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _LOSS_SQL = {
     "log_loss": "-(y * ln(p) + (1 - y) * ln(1 - p))",
     "squared_error": "(y - score) ^ 2",
+    # Of several classes the label is a text, and a class that was never learnt has no probability.
+    "multiclass_log_loss": "CASE WHEN y IS NOT NULL THEN "
+    "-ln(greatest(1e-7, coalesce((probabilities ->> y)::double precision, 0))) END",
 }
 
 
@@ -87,11 +90,9 @@ def released_loss(ledger: Ledger, window: Window) -> float | None:
     return float(evaluation.body["challenger"]["loss"]["estimate"]) if evaluation else None
 
 
-def realised(warehouse: Warehouse, window: Window, labels: Labels) -> Realised | None:
-    """Join predictions to labels; one row leaves the database. ``None`` where the loss of the task has no SQL."""
+def realised(warehouse: Warehouse, window: Window, labels: Labels) -> Realised:
+    """Join predictions to labels; one row leaves the database."""
     losses = loss_sql(warehouse, window, labels)
-    if losses is None:
-        return None
     row = warehouse.query(
         f"""SELECT count(loss) AS n, count(*) AS scored, coalesce(sum(loss), 0) AS total,
                    coalesce(sum(loss * loss), 0) AS squares FROM ({losses}) losses"""
@@ -99,40 +100,42 @@ def realised(warehouse: Warehouse, window: Window, labels: Labels) -> Realised |
     return Realised(row["n"], row["scored"], float(row["total"]), float(row["squares"]))
 
 
-def loss_sql(
-    warehouse: Warehouse, window: Window, labels: Labels, *, beside: Sequence[str] = ()
-) -> str | None:
+def loss_sql(warehouse: Warehouse, window: Window, labels: Labels, *, beside: Sequence[str] = ()) -> str:
     """SQL of one row per prediction with its ``loss``, null where there is no label.
 
     :param beside: columns of the scored dataset that are wanted too, as ``b0`` and so on.
     """
     spec = window.champion.facts["spec"]
-    formula = _LOSS_SQL.get(LOSS_OF_TASK[spec["task"]])
-    if formula is None:
-        return None
+    classes = spec["task"] == "multiclass"
+    formula = _LOSS_SQL[LOSS_OF_TASK[spec["task"]]]
+    target = f"{quote_identifier(spec['target'])}::text" if classes else number_sql(spec["target"])
     names = [quote_identifier(k) for k in labels.keys]
     same = " AND ".join(f"p.{name} = l.{name}" for name in names)
     rows = warehouse.union(labels.parts, tuple(dict.fromkeys((*labels.keys, spec["target"]))))
-    label = f"SELECT {', '.join(names)}, {number_sql(spec['target'])} AS label_as_number FROM ({rows}) r"
-    wanted = join = ""
+    label = f"SELECT {', '.join(names)}, {target} AS label_read FROM ({rows}) r"
+    wanted, join = ", p.probabilities" if classes else "", ""
     if beside:
         more = warehouse.union(window.features_parts, tuple(dict.fromkeys((*labels.keys, *beside))))
         # Outer joins, and a fence that keeps them so: of inner ones over many keys the planner expects one row, and loops.
         join = f"LEFT JOIN ({more}) s ON {' AND '.join(f'p.{name} = s.{name}' for name in names)}"
-        wanted = "".join(f", s.{quote_identifier(name)}::text AS b{i}" for i, name in enumerate(beside))
+        wanted += "".join(f", s.{quote_identifier(name)}::text AS b{i}" for i, name in enumerate(beside))
     return f"""SELECT {formula} AS loss {"".join(f", b{i}" for i in range(len(beside)))} FROM (
-                 SELECT l.label_as_number AS y, p.{SCORE}, greatest(1e-7, least(1 - 1e-7, p.{SCORE})) AS p{wanted}
+                 SELECT l.label_read AS y, p.{SCORE}, greatest(1e-7, least(1 - 1e-7, p.{SCORE})) AS p{wanted}
                  FROM {window.part.relation.quoted} p LEFT JOIN ({label}) l ON {same} {join}
                  WHERE p.model_role = 'champion' AND p.{SCORE} IS NOT NULL OFFSET 0) joined"""
 
 
 def performance_body(
-    released: float | None, found: Realised | None, now: Interval | None, labels: Labels, window: Window
+    released: float | None, found: Realised, now: Interval | None, labels: Labels, window: Window
 ) -> dict[str, Any]:
     """What a report says of realised performance."""
-    body: dict[str, Any] = {"released": released, "now": now.to_dict() if now else None}
-    if found is not None:
-        body |= {"labelled": found.rows, "scored": found.scored, "label_share": round(found.share, 6)}
+    body: dict[str, Any] = {
+        "released": released,
+        "now": now.to_dict() if now else None,
+        "labelled": found.rows,
+        "scored": found.scored,
+        "label_share": round(found.share, 6),
+    }
     return body | ({"labels": labels.version.ref} if restated(labels, window) else {})
 
 

@@ -44,7 +44,7 @@ def measure_performance(look: Look) -> Performance:
     window, policy = look.window, look.policy
     released = released_loss(look.ledger, window)
     found = realised(look.warehouse, window, look.labels)
-    now = found.loss(level=policy.confidence, min_rows=policy.min_rows) if found else None
+    now = found.loss(level=policy.confidence, min_rows=policy.min_rows)
     decay = []
     if released is not None and now is not None and decayed(released=released, now=now, policy=policy):
         decay.append(decay_text(released, now, policy))

@@ -198,9 +198,9 @@ def slice_losses(
 
 def _losses(look: Look, groups: Sequence[tuple[str, str]]) -> list[tuple[str, str, int, float, float]]:
     columns = list(dict.fromkeys(column for column, _ in groups))
-    losses = loss_sql(look.warehouse, look.window, look.labels, beside=columns) if columns else None
-    if losses is None:
+    if not columns:
         return []
+    losses = loss_sql(look.warehouse, look.window, look.labels, beside=columns)
     values = "".join(f", ({i}, left(b{i}, {_VALUE_CHARACTERS}))" for i in range(len(columns)))[2:]
     found = look.warehouse.query(
         f"""SELECT k.i, k.value, count(*) AS n, sum(loss) AS total, sum(loss * loss) AS squares

@@ -254,7 +254,11 @@ def test_three_classes_from_training_to_reproduction(world: World) -> None:
 
     watched = world.observe("2026-02")
     assert watched.body["rows"] == 1000
-    assert watched.body["performance"]["now"] is None
+    [told] = world.rows("avg(-ln(greatest(1e-7, (probabilities ->> outcome)::float8))) AS loss")
+    now = watched.body["performance"]["now"]
+    assert (now["n"], watched.body["findings"]["decay"]) == (1000, [])
+    assert now["estimate"] == pytest.approx(told["loss"])
+    assert now["low"] < now["estimate"] < now["high"]
 
     explained = world.explain("ride_outcome@1")
     assert explained.body["metric"] == "multiclass_log_loss"
