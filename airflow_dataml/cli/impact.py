@@ -44,7 +44,7 @@ def impact(ledger: PostgresLedger, args: argparse.Namespace) -> Output:
             dataset=args.dataset,
             proposed=proposed,
             harmless=harmless,
-            walk=NameGraph(ledger.connection).made_from,
+            graph=NameGraph(ledger.connection),
             policy=ImpactPolicy(tolerance=args.tolerance),
             bench=bench,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -43,11 +44,14 @@ class Proposed:
     what: str
 
 
-class ColumnWalk(Protocol):
+class ColumnGraph(Protocol):
     """Finds what is made from a column."""
 
-    def __call__(self, asset: str, column: str) -> Iterable[tuple[str, str]]:
+    def made_from(self, asset: str, column: str) -> Iterable[tuple[str, str]]:
         """Return assets and their columns, by name; ``*`` where it decides which rows there are."""
+
+    def made_unseen(self, assets: Sequence[str]) -> Iterable[str]:
+        """Return the assets that are made from some in a way of which no columns are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class AffectedModel:
     :param growth: of the mean loss where the features say nothing; ``None`` where it could not be predicted.
     :param method: ``replayed``, its holdout was scored without them; ``explanation``, the sum of what each alone is worth.
     :param decided: whether a changed column decides which rows there are at all.
+    :param unseen: whether its data are made in a way of which no columns are known, so that it may rest on anything.
     """
 
     version: str
@@ -80,10 +85,13 @@ class AffectedModel:
     growth: Interval | None = None
     method: Method | None = None
     decided: bool = False
+    unseen: bool = False
 
     def verdict(self, policy: ImpactPolicy) -> str:
         """``fail`` where it surely becomes worse than is borne, ``warn`` where it may, ``unknown`` where nobody can say."""
-        if self.growth is None or self.loss is None:
+        if self.growth is None or self.loss is None or self.unseen:
+            return "unknown"
+        if not math.isfinite(self.growth.low + self.growth.high):
             return "unknown"
         borne = policy.tolerance * self.loss
         if self.growth.low > borne:
@@ -94,6 +102,8 @@ class AffectedModel:
     def said(self) -> str:
         """In words."""
         names = ", ".join(one.feature for one in self.features) or "which rows there are"
+        if self.unseen:
+            return f"{self.version} is made from it in a way of which no columns are known"
         if self.growth is None or self.loss is None:
             return f"{self.version} rests on {names}; what that is worth could not be measured"
         share = self.growth.estimate / self.loss if self.loss else 0.0
@@ -198,14 +208,19 @@ def proposed_by_schema(diff: SchemaDiff) -> tuple[tuple[Proposed, ...], tuple[st
 
 
 def proposed_by_contract(diff: ContractDiff) -> tuple[tuple[Proposed, ...], tuple[str, ...]]:
-    """Return columns whose promise to readers a contract takes back, and the changes that take back none."""
+    """Return what a contract promises readers no longer, and the changes that take back no promise.
+
+    What is promised of the whole dataset, and not of a column, is about which rows there are: ``*``.
+    """
     broken, rest = [], []
     for change in diff.changes:
         where = change.place.split(".")
-        if change.consumers is ChangeClass.BREAKING and where[0] == "columns" and len(where) > 1:
+        if change.consumers is not ChangeClass.BREAKING:
+            rest.append(change.what)
+        elif where[0] == "columns" and len(where) > 1:
             broken.append(Proposed(where[1], f"{where[1]}: {change.what}"))
         else:
-            rest.append(change.what)
+            broken.append(Proposed(EVERYTHING, f"{change.place}: {change.what}"))
     return tuple(broken), tuple(rest)
 
 

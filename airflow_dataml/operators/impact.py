@@ -82,7 +82,7 @@ class ImpactCheckOperator(DataMLOperator):
                 dataset=self.dataset.name,
                 proposed=proposed,
                 harmless=harmless,
-                walk=NameGraph(ledger.connection).made_from,
+                graph=NameGraph(ledger.connection),
                 policy=policy,
                 bench=Bench(registry, OnnxScorer.load, config.work_dir()),
             )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.errors import NotFoundError
@@ -22,14 +24,13 @@ from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.statistics import Interval, bootstrap_mean
 from airflow_dataml.core.windows import TrainingPlan
 from airflow_dataml.steps.explain import holdout_case
-from airflow_dataml.steps.models import tidy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from airflow_dataml.core.datasets import Version
     from airflow_dataml.core.governance import Report
-    from airflow_dataml.core.impact import ColumnWalk
+    from airflow_dataml.core.impact import ColumnGraph
     from airflow_dataml.core.ports import Ledger, Warehouse
     from airflow_dataml.core.runs import RunIdentity
     from airflow_dataml.steps.evaluate import Bench
@@ -48,7 +49,7 @@ def assess_impact(
     dataset: str,
     proposed: Sequence[Proposed],
     harmless: Sequence[str] = (),
-    walk: ColumnWalk,
+    graph: ColumnGraph,
     policy: ImpactPolicy,
     bench: Bench | None,
 ) -> ImpactFound:
@@ -65,16 +66,20 @@ def assess_impact(
     current = ledger.versions.find(dataset)
     known = [column.name for column in ledger.versions.columns(current.version_id)]
     for one in proposed:
-        if one.column not in known:
+        if one.column not in (*known, EVERYTHING):
             what = f"column of {current.ref}"
             raise NotFoundError.from_available(what, one.column, known)
-    reached = _reached(dataset, proposed, walk)
+    reached = _reached(dataset, proposed, graph)
+    assets = sorted({asset for asset, _ in reached}) if proposed else []
+    unseen = set(graph.made_unseen(assets)) if proposed else set()
     models = []
     for version, aliases in _in_use(ledger):
         features, decided = _features(ledger, version, reached)
         if features or decided:
             models.append(_measured(ledger, warehouse, version, aliases, features, decided, policy, bench))
-    names = tuple(sorted({asset for asset, _ in reached} - {dataset}))
+        elif (version.facts.get("plan") or {}).get("dataset") in unseen:
+            models.append(AffectedModel(version.ref, aliases, (), unseen=True))
+    names = tuple(sorted({*assets, *unseen} - {dataset}))
     found = ImpactFound(dataset, tuple(proposed), tuple(harmless), names, tuple(models), policy)
     log.info("Impact of a change of %s: %s. %s", dataset, found.verdict, found.summary)
     return found
@@ -106,14 +111,21 @@ def keep_impact(*, ledger: Ledger, identity: RunIdentity, found: ImpactFound) ->
 
 
 def _reached(
-    dataset: str, proposed: Sequence[Proposed], walk: ColumnWalk
+    dataset: str, proposed: Sequence[Proposed], graph: ColumnGraph
 ) -> dict[tuple[str, str], tuple[str, ...]]:
     """Which columns of which assets are made from the changed ones, and from which of them."""
     reached: dict[tuple[str, str], tuple[str, ...]] = {}
     for one in proposed:
-        for pair in ((dataset, one.column), *walk(dataset, one.column)):
+        # What decides all of a dataset is written as an empty name in the graph.
+        column = "" if one.column == EVERYTHING else one.column
+        for pair in ((dataset, one.column), *_rows_of(graph.made_from(dataset, column), one.column)):
             reached[pair] = tuple(dict.fromkeys((*reached.get(pair, ()), one.column)))
     return reached
+
+
+def _rows_of(pairs: Iterable[tuple[str, str]], column: str) -> Iterator[tuple[str, str]]:
+    """What is made from a column; from all of a dataset comes which rows there are in what is made of it."""
+    yield from ((asset, EVERYTHING) for asset, _ in pairs) if column == EVERYTHING else pairs
 
 
 def _in_use(ledger: Ledger) -> Iterator[tuple[Version, tuple[str, ...]]]:
@@ -181,10 +193,11 @@ def _replayed(
     policy: ImpactPolicy,
     bench: Bench,
 ) -> tuple[float, Interval]:
-    folder = bench.work_dir / digest_of(impact=version.ref, features=list(features))
     spec = ExplanationSpec(max_rows=policy.max_rows, extremes=0)
-    case = holdout_case(ledger, warehouse, version, spec, bench, folder / "holdout.csv")
-    tidy(folder)
+    bench.work_dir.mkdir(parents=True, exist_ok=True)
+    # A folder of its own: two checks may look at one model at once.
+    with tempfile.TemporaryDirectory(prefix="impact-", dir=bench.work_dir) as folder:
+        case = holdout_case(ledger, warehouse, version, spec, bench, Path(folder) / "holdout.csv")
     columns = {
         name: _missing(column, case.kinds[name]) if name in features else column
         for name, column in case.columns.items()

@@ -12,7 +12,7 @@ from airflow_dataml.core.reach import Reach, Reached
 from airflow_dataml.core.refs import quote_identifier
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.windows import TrainingPlan
-from airflow_dataml.steps.reach_rows import count_aside, count_in, named, parts_of
+from airflow_dataml.steps.reach_rows import count_aside, count_in, has_keys, named, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_dataml.core.governance import Report
     from airflow_dataml.core.ports import Ledger, Warehouse
     from airflow_dataml.core.reach import RowKeys, Via
-    from airflow_dataml.core.runs import RunIdentity
+    from airflow_dataml.core.runs import RunIdentity, TaskRun
 
 log = logging.getLogger(__name__)
 KIND = "reach"
@@ -112,24 +112,35 @@ def keep_reach(
                 body=body,
                 version_id=newest.version_id if newest else None,
             )
-            for one in found.models if action != "list" else ():
-                said = f"{request or 'a request'} to forget rows of {found.dataset}: {one.said}. {because}"
-                ledger.reports.add(
-                    run=run,
-                    fact=run.fact(one.asset),
-                    kind="decision",
-                    verdict="warn",
-                    body={"action": action, "reasons": [said], "reach": report.report_id, "facts": {}},
-                    version_id=ledger.versions.find(f"{one.asset}@{one.in_use[0]}").version_id,
-                )
-                ledger.audit.add(
-                    action=f"{action} after reach",
-                    subject=one.asset,
-                    run=run,
-                    detail={"report": report.report_id, "reasons": [said]},
-                )
+            for asset in dict.fromkeys(one.asset for one in found.models) if action != "list" else ():
+                _decide(ledger, run, found, report, asset, action=action, because=because)
         ledger.runs.finish(run)
     return report
+
+
+def _decide(
+    ledger: Ledger, run: TaskRun, found: Reach, report: Report, asset: str, *, action: str, because: str
+) -> None:
+    """Keep one decision on a model, whatever ways lead from the rows to its versions."""
+    ways = [one for one in found.models if one.asset == asset]
+    request = report.body.get("request") or "a request"
+    reasons = [f"{request} to forget rows of {found.dataset}: {one.said}. {because}" for one in ways]
+    aliases = [alias for one in ways for alias in one.in_use]
+    standing = "champion" if "champion" in aliases else aliases[0]
+    ledger.reports.add(
+        run=run,
+        fact=run.fact(asset),
+        kind="decision",
+        verdict="warn",
+        body={"action": action, "reasons": reasons, "reach": report.report_id, "facts": {}},
+        version_id=ledger.versions.find(f"{asset}@{standing}").version_id,
+    )
+    ledger.audit.add(
+        action=f"{action} after reach",
+        subject=asset,
+        run=run,
+        detail={"report": report.report_id, "reasons": reasons},
+    )
 
 
 def _in_dataset(search: _Search, asset: str, kind: str, *, required: bool = False) -> list[Version]:
@@ -140,8 +151,12 @@ def _in_dataset(search: _Search, asset: str, kind: str, *, required: bool = Fals
     if absent and (required and parts):
         msg = f"{asset!r} has no columns {absent} to look for rows by; it has {sorted(columns)}."
         raise SpecError(msg)
+    if of_version and not parts:
+        search.blind.append(f"{asset}: no part of its {len(of_version)} versions is kept here")
     if absent:
         return []
+    if without := sum(not has_keys(part.columns, search.keys) for part in parts.values()):
+        search.blind.append(f"{asset}: {without} of {len(parts)} parts have no such key columns")
     elsewhere = sorted({part.store for part in parts.values() if part.store != "postgres"})
     if elsewhere:
         search.blind.append(f"{asset}: parts in {', '.join(elsewhere)} were not read")

@@ -45,6 +45,15 @@ _COLUMNS = Steps(
         ),
     },
 )
+_UNSEEN = """
+WITH RECURSIVE unseen (asset_id) AS (
+  SELECT e.dst FROM dataml.asset_edge e JOIN dataml.asset a ON a.asset_id = e.src
+  LEFT JOIN dataml.column_map m USING (column_map)
+  WHERE a.name = ANY (%s) AND e.src <> e.dst AND coalesce(m.method, 'table') = 'table'
+  UNION SELECT e.dst FROM dataml.asset_edge e JOIN unseen u ON e.src = u.asset_id
+)
+SELECT a.name FROM unseen JOIN dataml.asset a USING (asset_id) ORDER BY a.name
+"""
 _ASSET_LABELS = """
 SELECT 'asset:' || a.asset_id AS node, a.name AS label, a.kind,
        jsonb_strip_nulls(jsonb_build_object('subtype', a.subtype, 'status', nullif(a.status, 'active'),
@@ -169,6 +178,10 @@ class NameGraph:
             )
             raise SpecError(msg)
         return [(n.detail["asset"], n.detail["column"] or "*") for n in graph.nodes if n.node != graph.start]
+
+    def made_unseen(self, assets: Sequence[str]) -> list[str]:
+        """Return the assets that are made from some in a way of which no columns are known, and what is made of those."""
+        return [row["name"] for row in self._db.rows(_UNSEEN, [list(assets)])]
 
     def _assets(self, depths: dict[str, int]) -> tuple[Node, ...]:
         rows = self._labels(depths)

@@ -42,6 +42,12 @@ def test_a_column_that_the_champion_needs_may_not_go(make_world: Callable[[], Wo
     assert model["growth"]["low"] > 0.05
     allowed = run(_check(drop=["km"], policy={"tolerance": 9.0}), run_id="borne")
     assert (allowed["verdict"], allowed["models"]) == ("pass", ["ride_late@1"])
+    unused = run(_check(drop=["id"]), run_id="unused")
+    assert (unused["verdict"], unused["models"]) == ("pass", [])
+    with world.ledger() as ledger:
+        ledger.connection.execute("UPDATE dataml.column_map SET method = 'table' WHERE method = 'analyzer'")
+    with pytest.raises(GateError, match="ride_late@1 is made from it in a way of which no columns are known"):
+        run(_check(drop=["id"]), run_id="unseen")
 
 
 def test_one_change_is_looked_at(make_world: Callable[[], World]) -> None:

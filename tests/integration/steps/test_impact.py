@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,11 +12,12 @@ from airflow_dataml.core.contract import Contract
 from airflow_dataml.core.contract_diff import diff_contracts
 from airflow_dataml.core.errors import NotFoundError
 from airflow_dataml.core.impact import (
+    AffectedModel,
     ImpactPolicy,
-    Proposed,
     proposed_by_contract,
     proposed_by_name,
 )
+from airflow_dataml.core.statistics import Interval
 from airflow_dataml.steps.evaluate import Bench
 from airflow_dataml.steps.impact import assess_impact, keep_impact
 from tests.integration.steps.rides import Rides
@@ -38,6 +40,21 @@ class Imputing(KnowingScorer):
         return super().score({"km": [5.0 if math.isnan(float(km)) else km for km in columns["km"]]})
 
 
+@dataclass
+class FakeGraph:
+    """What is made from what: by asset and column, and what nobody knows the columns of."""
+
+    columns: dict[tuple[str, str], list[tuple[str, str]]]
+    unseen: tuple[str, ...] = ()
+
+    def made_from(self, asset: str, column: str) -> list[tuple[str, str]]:
+        return self.columns.get((asset, column), [])
+
+    def made_unseen(self, assets: Iterable[str]) -> list[str]:
+        assert assets
+        return list(self.unseen)
+
+
 @pytest.fixture
 def lived(ledger, tmp_path):
     deployment = Explaining(ledger, tmp_path, GOOD)
@@ -54,7 +71,7 @@ def _assess(
         warehouse=ledger.warehouse,
         dataset=dataset,
         proposed=proposed_by_name(columns),
-        walk=kwargs.pop("walk", lambda _asset, _column: ()),
+        graph=FakeGraph(kwargs.pop("columns", {}), kwargs.pop("unseen", ())),
         policy=ImpactPolicy(**kwargs),
         bench=Bench(lived.registry, Imputing, lived.folder) if scored else None,
     )
@@ -87,10 +104,7 @@ def test_a_column_that_nothing_uses_may_go(lived: Explaining) -> None:
 def test_a_change_is_followed_through_what_is_made_from_it(lived: Explaining) -> None:
     Rides(lived.ledger, "odometer").write([(1, "bike", 1.0)])
 
-    def walk(asset: str, column: str) -> Iterable[tuple[str, str]]:
-        return [("rides", "km")] if (asset, column) == ("odometer", "kind") else []
-
-    found = _assess(lived, "kind", dataset="odometer", walk=walk)
+    found = _assess(lived, "kind", dataset="odometer", columns={("odometer", "kind"): [("rides", "km")]})
     assert (found.verdict, found.reached) == ("fail", ("rides",))
     assert found.models[0].features[0].columns == ("kind",)
 
@@ -104,9 +118,20 @@ def test_without_scoring_the_explanation_is_gone_by_and_without_one_nobody_can_s
 
 
 def test_which_rows_there_are_is_not_measured_and_does_not_pass(lived: Explaining) -> None:
-    found = _assess(lived, "id", walk=lambda _asset, _column: [("rides", "*")])
+    found = _assess(lived, "id", columns={("rides", "id"): [("rides", "*")]})
     assert found.verdict == "unknown"
     assert "rests on which rows there are" in found.summary
+
+
+def test_what_is_made_in_a_way_of_which_no_columns_are_known_does_not_pass(lived: Explaining) -> None:
+    found = _assess(lived, "id", unseen=("rides",))
+    assert found.verdict == "unknown"
+    assert "is made from it in a way of which no columns are known" in found.summary
+
+
+def test_a_loss_that_is_no_number_does_not_pass() -> None:
+    nan = Interval(math.nan, math.nan, math.nan, 0.95, 10)
+    assert AffectedModel("m@1", ("champion",), (), 0.3, nan, "replayed").verdict(ImpactPolicy()) == "unknown"
 
 
 def test_a_column_that_is_not_there_is_refused(lived: Explaining) -> None:
@@ -134,5 +159,27 @@ def test_a_contract_that_takes_a_promise_back_names_its_column() -> None:
     )
     broken, rest = proposed_by_contract(diff_contracts(old, new))
     assert [one.column for one in broken] == ["km"]
-    assert isinstance(broken[0], Proposed)
     assert rest == ()
+
+
+def test_a_contract_on_other_rows_is_about_which_rows_there_are(lived: Explaining) -> None:
+    old, new = (
+        Contract.from_text(
+            f"dataset: postgres/dataml/public/rides\n{more}columns:\n  - name: km\nchecks:\n  - schema:\n",
+            source="rides.yml",
+        )
+        for more in ("", "filter: km > 1\n")
+    )
+    broken, _ = proposed_by_contract(diff_contracts(old, new))
+    assert [one.column for one in broken] == ["*"]
+    ledger = lived.ledger
+    found = assess_impact(
+        ledger=ledger,
+        warehouse=ledger.warehouse,
+        dataset="rides",
+        proposed=broken,
+        graph=FakeGraph({}),
+        policy=ImpactPolicy(),
+        bench=None,
+    )
+    assert found.verdict == "unknown"

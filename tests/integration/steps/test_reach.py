@@ -10,6 +10,7 @@ from airflow_dataml.core.errors import GateError, NotFoundError, SpecError
 from airflow_dataml.core.reach import RowKeys
 from airflow_dataml.core.windows import TrainingPlan
 from airflow_dataml.steps.reach import keep_reach, reach
+from tests.integration.steps.rides import COLUMNS, Rides
 from tests.integration.steps.test_models import GOOD, Deployment
 from tests.support import identity
 
@@ -76,6 +77,22 @@ def test_a_model_that_began_with_one_that_learnt_from_it(lived):
     assert found["ride_late", "through"] == ((2,), None, ("candidate",))
 
 
+def test_parts_that_cannot_be_searched_are_said(ledger):
+    odometer = Rides(ledger, "odometer")
+    odometer.write([("bike", 1.0)], columns=COLUMNS[1:])
+    odometer.write([("bike", 2.0, 7)], columns=(*COLUMNS[1:], COLUMNS[0]))
+    keys = RowKeys.of([{"id": "8"}])
+    found = reach(ledger=ledger, warehouse=ledger.warehouse, dataset="odometer", keys=keys)
+    assert (found.verdict, found.blind) == ("unknown", ("odometer: 1 of 2 parts have no such key columns",))
+
+
+def test_many_keys_of_two_columns_are_looked_for_at_once(lived):
+    ledger = lived.ledger
+    rows = [{"id": str(one), "at": "2026-01-01T10:00:00+00:00"} for one in range(10_000, 11_000)]
+    found = reach(ledger=ledger, warehouse=ledger.warehouse, dataset="rides", keys=RowKeys.of(rows))
+    assert {one.asset: one.rows for one in found.found if one.via == "rows"} == {"rides": 80}
+
+
 def test_nothing_holds_a_row_that_never_was(lived):
     found = _reach(lived, "99")
     assert (found.found, found.verdict, found.summary) == ((), "pass", "nothing holds 1 row of rides")
@@ -126,6 +143,22 @@ class TestKept:
         assert plan.reasons[0].startswith(
             "TICKET-7 to forget rows of rides: ride_late@1 learnt from 1 of them"
         )
+
+    def test_one_decision_names_every_way_to_a_model(self, lived):
+        champion = lived.ledger.versions.find("ride_late@champion")
+        plan = champion.facts["plan"] | {"champion": champion.version_id, "partitions": ["2026-02"]}
+        taught = lived.train("second", TrainingPlan.from_dict(plan))
+        lived.ledger.connection.execute(
+            "UPDATE dataml.version SET facts = facts || %s WHERE version_id = %s",
+            [json.dumps({"guidance": {"warm_start": champion.ref}}), taught.version_id],
+        )
+        self._keep(lived, "waive")
+        [decision] = [
+            one for one in lived.ledger.reports.list(asset="ride_late") if one.body.get("action") == "waive"
+        ]
+        assert decision.version_id == champion.version_id
+        assert ["learnt from 1" in said for said in decision.body["reasons"]] == [True, False]
+        assert "began with, or was taught by" in decision.body["reasons"][1]
 
     def test_a_waiver_asks_for_nothing_and_is_in_the_chain(self, lived):
         self._keep(lived, "waive")
