@@ -63,10 +63,9 @@ DATASETS = {
 }  # fmt: skip
 # Told where their own tests are.
 ELSEWHERE = {
-    "DatasetDiffOperator", "HardExamplesOperator", "ModelBlameOperator", "ModelCardOperator", "ModelExplainOperator", "ModelReproduceOperator",
-    "ModelRollbackOperator", "ModelTuneChoiceOperator", "ModelTuneOperator", "PointInTimeJoinOperator",
-    "ReleaseOperator",
-    "_MonitorDecoratedOperator",
+    "DatasetDiffOperator", "HardExamplesOperator", "ImpactCheckOperator", "ModelBlameOperator", "ModelCardOperator",
+    "ModelExplainOperator", "ModelReproduceOperator", "ModelRollbackOperator", "ModelTuneChoiceOperator",
+    "ModelTuneOperator", "PointInTimeJoinOperator", "ReleaseOperator", "_MonitorDecoratedOperator",
 }  # fmt: skip
 # They touch the ledger's own books and no dataset.
 BOOKS = {
