@@ -126,6 +126,8 @@ class Suspect:
     :param depth: steps up from the features; 0 is the features themselves.
     :param columns: columns the model reads that are made from it.
     :param why_not: why it could not be replayed; ``None`` where it was, or nothing asked for it.
+    :param tested: whether showing no sign speaks for it. Without a past nothing is usual, and rows that were written
+        anew or made by another query can be wrong in what no single column shows.
     """
 
     asset: str
@@ -140,15 +142,16 @@ class Suspect:
     signs: tuple[Sign, ...] = ()
     replay: Replay | None = None
     why_not: str | None = None
+    tested: bool = True
 
     def confirmed(self, policy: BlamePolicy) -> bool:
         """Whether reverting it surely brings back enough."""
         return self.replay is not None and self.replay.low >= policy.share
 
     def possible(self, policy: BlamePolicy) -> bool:
-        """Whether it may still be the cause: a replay left it open, or none was possible though it shows signs."""
+        """Whether it may still be the cause: a replay left it open, or there is none and no test ruled it out."""
         if self.replay is None:
-            return bool(self.signs)
+            return bool(self.signs) or not self.tested
         return self.replay.high >= policy.share
 
     @property
@@ -220,8 +223,8 @@ def rank(suspects: Iterable[Suspect], policy: BlamePolicy) -> tuple[Suspect, ...
 def outcome_of(ranked: Sequence[Suspect], policy: BlamePolicy) -> Outcome:
     """What a ranking comes to.
 
-    Every change that shows a sign was ruled out by its replay, or none shows one: what is left is that the
-    world itself is another, which no data repair mends.
+    Every change was ruled out, by its replay or by a test that found no sign: what is left is that the world
+    itself is another, which no data repair mends. A change that could not be tested is not ruled out.
     """
     if ranked and ranked[0].confirmed(policy):
         return "confirmed"
@@ -240,7 +243,8 @@ def summary_of(ranked: Sequence[Suspect], outcome: Outcome) -> str:
         return (
             f"no data cause found: {looked}, and none explains it; what the model learnt may no longer hold"
         )
-    evidence = first.signs[0].text if first.signs else "no column moved by itself"
+    untold = "no column moved by itself" if first.tested else "it could not be ruled out by a test"
+    evidence = first.signs[0].text if first.signs else untold
     if outcome == "confirmed" and first.replay is not None:
         return (
             f"{first.version} ({first.change}) explains {first.replay.share:.0%} "

@@ -33,7 +33,7 @@ def signs_of(
     numbers or texts that names rows is compared by its uniqueness, never by its values.
 
     :param now: profile of the new rows.
-    :param earlier: profiles of the parts before.
+    :param earlier: profiles of the parts before, in the order they came or the reverse of it.
     """
     if not earlier:
         return ()
@@ -54,12 +54,12 @@ def signs_of(
 def _of_rows(
     now: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]], before: Mapping[str, Any]
 ) -> Iterable[Sign]:
-    sizes = sorted(profile["rows"] for profile in earlier)
-    ratio = now["rows"] / max(sizes[len(sizes) // 2], 1)
+    sizes = [max(profile["rows"], 1) for profile in earlier]
+    ratio = now["rows"] / sorted(sizes)[len(sizes) // 2]
     # Sources that grow or shrink from part to part have their own idea of usual.
-    steps = [b / max(a, 1) for a, b in itertools.pairwise(sizes)]
-    widest = max([1.0, *steps])
-    if ratio < _FEWER / widest or ratio > _MORE * widest:
+    widest = max([1.0, *(max(b / a, a / b) for a, b in itertools.pairwise(sizes))])
+    ordinary = min(sizes) <= now["rows"] <= max(sizes)
+    if not ordinary and (ratio < _FEWER / widest or ratio > _MORE * widest):
         yield Sign(None, "rows", ratio, usual=None, p_value=_CERTAIN)
     for name, column in before["columns"].items():
         new = now["columns"].get(name)

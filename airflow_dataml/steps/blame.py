@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.blame import VERDICTS, BlamePolicy, outcome_of, rank, summary_of
@@ -52,7 +53,7 @@ def blame_incident(
         opened it.
 
     The report's verdict: ``fail``, a data cause is confirmed; ``unknown``, there are suspects and none is
-    confirmed; ``pass``, nothing upstream explains it.
+    confirmed, or none could be tested; ``pass``, nothing upstream explains it.
 
     :raises NotFoundError: there is no such incident.
     :raises SpecError: it is not about drift or decay of a model that was trained and scored here.
@@ -99,7 +100,7 @@ def _replayed(
         )
     except (NotFoundError, SpecError) as err:
         note = f"the champion could not score again: {err}"
-        return [lead.suspect.with_replay(None, note) for lead in leads], note
+        return [replace(lead.suspect, why_not=note, tested=False) for lead in leads], note
     return replayer.replay(leads), None
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.blame import Suspect
 from airflow_dataml.core.blame_signs import signs_of
@@ -30,7 +31,7 @@ class Lead:
 
     :param changed: its parts that were not there when the model was well.
     :param instead: part id -> the earlier parts to read in its place; empty where there are none.
-    :param chain: the parts between it and the model, the batch first; the last one reads it.
+    :param chain: the parts on all ways from it to the model, the batch first.
     :param query: the earlier query to run instead, of the last part of the chain.
     :param reach: column of it -> columns of the model.
     """
@@ -49,38 +50,92 @@ class Lead:
         return frozenset(c for c in self.reach.get(sign.column, ()) if c != _ROWS)
 
 
+@dataclass(slots=True)
+class _Way:
+    """All ways from a part, or from some that came together, down to the model.
+
+    :param parts: those between it and the model, and itself where a query made it, by id.
+    """
+
+    depth: int
+    reach: Reach
+    parts: dict[int, Part] = field(default_factory=dict)
+
+    def join(self, other: _Way) -> None:
+        """Take in another way: whatever any of them reaches is reached."""
+        self.depth = min(self.depth, other.depth)
+        self.reach = _union(self.reach, other.reach)
+        self.parts |= other.parts
+
+    @property
+    def chain(self) -> tuple[Part, ...]:
+        """Its parts, the batch first: what reads a part is younger."""
+        return tuple(self.parts[i] for i in sorted(self.parts, reverse=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """New parts of a source that no query made, one change together.
+
+    :param whole: whether they replaced the dataset.
+    """
+
+    source: Version
+    parts: tuple[Part, ...]
+    whole: bool
+
+
 def leads_of(*, ledger: Ledger, scene: Scene, policy: BlamePolicy) -> tuple[Lead, ...]:
     """Walk up from the alarmed batch and return each version change on the way that can have reached it.
 
     What was made by the same query from what was there is no change of its own: it passes on those of its inputs.
+    A part is looked at after all that read it, so that it is judged by everything that it reaches.
     """
-    names = [*scene.inputs, scene.spec["target"]]
-    own: Reach = {name: frozenset({name}) for name in names}
-    found: dict[tuple[int, str], Lead] = {}
-    visited: set[int] = set()
-    frontier: list[tuple[Part, Reach, tuple[Part, ...]]] = []
-    batch = [p for p in scene.parts if p.part_id not in _known_parts(scene, p.asset)]
-    if roots := [p for p in batch if not p.inputs]:
-        for lead in _changed(ledger, scene, scene.features, roots, (), own, policy):
-            found[lead.suspect.part_id, lead.suspect.change] = lead
-    frontier += [(part, own, (part,)) for part in batch if part.inputs]
-    while frontier:
-        part, reach, chain = frontier.pop(0)
-        if part.part_id in visited or len(chain) > policy.depth:
+    own: Reach = {name: frozenset({name}) for name in (*scene.inputs, scene.spec["target"])}
+    found: list[Lead] = []
+    origins: dict[tuple[int, bool], tuple[_Group, _Way]] = {}
+    new: dict[int, tuple[Version, list[Part]]] = {}
+    ways = {part.part_id: _Way(0, own, {part.part_id: part}) for part in scene.parts if part.inputs}
+    waiting = [-part_id for part_id in ways]
+    heapq.heapify(waiting)
+    for group in _groups(ledger, scene, scene.features, [p for p in scene.parts if not p.inputs]):
+        _enter(origins, group, _Way(0, own))
+    while waiting:
+        part_id = -heapq.heappop(waiting)
+        way = ways[part_id]
+        part = way.parts[part_id]
+        if way.depth >= policy.depth:
             continue
-        visited.add(part.part_id)
-        for lead in _other_query(ledger, scene, part, reach, chain):
-            found[lead.suspect.part_id, lead.suspect.change] = lead
-        maps = ledger.columns.of_parts([part.part_id])
+        found += _other_query(ledger, scene, part, way)
+        maps = ledger.columns.of_parts([part_id])
         for version_id in part.inputs:
-            source = ledger.versions.by_id(version_id)
-            above = _above(reach, maps.get(version_id))
-            new = _relevant(ledger, scene, source)
-            frontier += [(one, above, (*chain, one)) for one in new if one.inputs]
-            origins = [one for one in new if not one.inputs]
-            for lead in _changed(ledger, scene, source, origins, chain, above, policy):
-                found.setdefault((lead.suspect.part_id, lead.suspect.change), lead)
-    return tuple(found.values())
+            if version_id not in new:
+                source = ledger.versions.by_id(version_id)
+                new[version_id] = source, _relevant(ledger, scene, source)
+            source, parts = new[version_id]
+            above = _above(way.reach, maps.get(version_id))
+            if above == {}:
+                continue
+            for one in (p for p in parts if p.inputs):
+                further = _Way(way.depth + 1, above, way.parts | {one.part_id: one})
+                if one.part_id in ways:
+                    ways[one.part_id].join(further)
+                else:
+                    ways[one.part_id] = further
+                    heapq.heappush(waiting, -one.part_id)
+            for group in _groups(ledger, scene, source, [p for p in parts if not p.inputs]):
+                _enter(origins, group, _Way(way.depth + 1, above, dict(way.parts)))
+    for group, way in origins.values():
+        found += _changed(ledger, scene, group, way, policy)
+    return tuple(found)
+
+
+def _enter(origins: dict[tuple[int, bool], tuple[_Group, _Way]], group: _Group, way: _Way) -> None:
+    key = group.parts[-1].part_id, group.whole
+    if key in origins:
+        origins[key][1].join(way)
+    else:
+        origins[key] = group, way
 
 
 def _known_parts(scene: Scene, asset: str) -> Mapping[int, Part]:
@@ -107,51 +162,52 @@ def _above(reach: Reach, columns: ColumnMap | None) -> Reach:
     return found
 
 
-def _changed(
-    ledger: Ledger,
-    scene: Scene,
-    source: Version,
-    new: Sequence[Part],
-    chain: tuple[Part, ...],
-    reach: Reach,
-    policy: BlamePolicy,
-) -> Iterator[Lead]:
-    """One lead per batch that came; one for all parts of a dataset that was replaced as a whole."""
-    if not new or reach == {}:
+def _union(one: Reach, other: Reach) -> Reach:
+    """What either reaches; not known where that of one is not."""
+    if one is None or other is None:
+        return None
+    return {name: one.get(name, frozenset()) | other.get(name, frozenset()) for name in (*one, *other)}
+
+
+def _groups(ledger: Ledger, scene: Scene, source: Version, new: Sequence[Part]) -> Iterator[_Group]:
+    """One change per batch that came; one for all parts of a dataset that was replaced as a whole."""
+    if not new:
         return
     known = scene.good.get(source.asset)
     kept = known is None or any(
         p.part_id in known.parts for p in ledger.versions.manifest(source.version_id, profiles=False)
     )
     whole = not kept and all(p.partition_key is None for p in new)
-    groups = [tuple(new)] if whole else [(part,) for part in new]
-    for group in groups:
-        made_in = ledger.versions.bringing(group[-1].part_id) or source
-        if made_in.created_at > scene.monitor.created_at:
-            continue
-        before = _before(ledger, scene, made_in, group)
-        change: ChangeKind = "new content" if whole else "rewritten batch" if before else "new batch"
-        suspect = _suspect(scene, made_in, group[-1], change, len(chain), reach)
-        signs = signs_of(
-            merge_profiles([p.profile for p in group]),
-            _history(ledger, scene, made_in, policy),
-            policy=policy,
-        )
-        told = tuple(s for s in signs if reach is None or s.column is None or s.column in reach)
-        instead: dict[int, tuple[Part, ...]] = {}
-        if whole and known is not None:
-            good = max(known.numbers)
-            parts = ledger.versions.manifest(ledger.versions.find(f"{source.asset}@{good}").version_id)
-            instead = {p.part_id: () for p in group} | {group[0].part_id: parts}
-        elif before is not None:
-            instead = {group[-1].part_id: (before,)}
-        yield Lead(replace(suspect, signs=told), group, chain, reach, instead)
+    for group in [tuple(new)] if whole else [(part,) for part in new]:
+        yield _Group(source, group, whole)
 
 
-def _suspect(
-    scene: Scene, made_in: Version, part: Part, change: ChangeKind, depth: int, reach: Reach
-) -> Suspect:
-    names = (*scene.inputs, scene.spec["target"])
+def _changed(ledger: Ledger, scene: Scene, group: _Group, way: _Way, policy: BlamePolicy) -> Iterator[Lead]:
+    """The lead of a change, unless nothing of it reaches the model or it came after the alarm."""
+    known, parts, reach = scene.good.get(group.source.asset), group.parts, way.reach
+    made_in = ledger.versions.bringing(parts[-1].part_id) or group.source
+    if reach == {} or made_in.created_at > scene.monitor.created_at:
+        return
+    before = _before(ledger, made_in, parts)
+    change: ChangeKind = "new content" if group.whole else "rewritten batch" if before else "new batch"
+    suspect = _suspect(scene, made_in, parts[-1], change, way)
+    now, earlier = merge_profiles([p.profile for p in parts]), _history(ledger, scene, made_in, policy)
+    signs = signs_of(now, earlier, policy=policy)
+    told = tuple(s for s in signs if reach is None or s.column is None or s.column in reach)
+    instead: dict[int, tuple[Part, ...]] = {}
+    if group.whole and known is not None:
+        good = ledger.versions.find(f"{group.source.asset}@{known.newest}")
+        instead = {p.part_id: () for p in parts}
+        instead |= {parts[0].part_id: ledger.versions.manifest(good.version_id)}
+    elif before is not None:
+        instead = {parts[-1].part_id: (before,)}
+    rows = min(now["rows"], sum(p["rows"] for p in earlier))
+    tested = before is None and rows >= policy.min_rows
+    yield Lead(replace(suspect, signs=told, tested=tested), parts, way.chain, reach, instead)
+
+
+def _suspect(scene: Scene, made_in: Version, part: Part, change: ChangeKind, way: _Way) -> Suspect:
+    names, reach = (*scene.inputs, scene.spec["target"]), way.reach
     reached = set(names) if reach is None else {c for columns in reach.values() for c in columns}
     return Suspect(
         asset=part.asset,
@@ -161,12 +217,12 @@ def _suspect(
         batch=part.partition_key,
         change=change,
         at=made_in.created_at.isoformat(),
-        depth=depth,
+        depth=way.depth,
         columns=tuple(name for name in names if name in reached),
     )
 
 
-def _before(ledger: Ledger, scene: Scene, made_in: Version, group: Sequence[Part]) -> Part | None:
+def _before(ledger: Ledger, made_in: Version, group: Sequence[Part]) -> Part | None:
     """The part that had a batch's key before, if the batch was rewritten."""
     part = group[-1]
     if part.partition_key is None or len(group) > 1:
@@ -177,27 +233,30 @@ def _before(ledger: Ledger, scene: Scene, made_in: Version, group: Sequence[Part
     return same[0] if len(same) == 1 and same[0].part_id != part.part_id else None
 
 
-def _history(ledger: Ledger, scene: Scene, made_in: Version, policy: BlamePolicy) -> list[dict[str, object]]:
+def _history(ledger: Ledger, scene: Scene, made_in: Version, policy: BlamePolicy) -> list[dict[str, Any]]:
     """Profiles of the batches a dataset had brought when the model was well, or before if it was not read then."""
     known = scene.good.get(made_in.asset)
     before = known.newest + 1 if known and known.newest < made_in.number else made_in.number
     older = ledger.versions.list(made_in.asset, before=before, limit=policy.history)
     parts = [ledger.versions.part(v.facts["part_id"]) for v in older if v.facts.get("part_id")]
-    return [p.profile for p in {p.part_id: p for p in parts}.values() if p.profile.get("columns")]
+    # An earlier try at the alarmed batch says nothing of what is usual.
+    usual = [p for p in parts if p.partition_key != scene.batch or p.part_id in _known_parts(scene, p.asset)]
+    return [p.profile for p in {p.part_id: p for p in usual}.values() if p.profile.get("columns")]
 
 
-def _other_query(
-    ledger: Ledger, scene: Scene, part: Part, reach: Reach, chain: tuple[Part, ...]
-) -> Iterator[Lead]:
+def _other_query(ledger: Ledger, scene: Scene, part: Part, way: _Way) -> Iterator[Lead]:
     """A derived part that is made by another query than its dataset was when the model was well."""
     now = transform_of(ledger, part)
-    good = [p for p in _known_parts(scene, part.asset).values() if p.inputs]
+    known = [p for p in _known_parts(scene, part.asset).values() if p.inputs]
+    # Of the good batches where there are such: others that a catch-up brought may have the new query too.
+    keys = {p.partition_key for p in scene.good_parts}
+    good = [p for p in known if p.partition_key in keys] or known
     before = transform_of(ledger, good[-1]) if good else None
     if now is None or before is None or now.digest == before.digest:
         return
     made_in = ledger.versions.bringing(part.part_id) or scene.features
-    suspect = _suspect(scene, made_in, part, "other query", len(chain) - 1, reach)
-    yield Lead(suspect, (part,), chain, reach, query=before.sql)
+    suspect = replace(_suspect(scene, made_in, part, "other query", way), tested=False)
+    yield Lead(suspect, (part,), way.chain, way.reach, query=before.sql)
 
 
 def transform_of(ledger: Ledger, part: Part) -> Transform | None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from airflow_dataml.core.errors import SpecError
 from airflow_dataml.core.refs import AssetNaming, Relation
 from airflow_dataml.steps.blame_leads import transform_of
 from airflow_dataml.steps.blame_sample import require_readable
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from airflow_dataml.steps.blame_leads import Lead
 
 
+# Queries run again for one change at most: the ways down from a source may be many.
+_STEPS = 50
+
+
 class _Undo(Exception):
     """Ends a transaction that was never meant to stay."""
 
@@ -30,18 +35,24 @@ def remade(ledger: Ledger, warehouse: Warehouse, lead: Lead) -> Iterator[tuple[P
 
     Yields the parts that were made, the nearest to the source first; ``None`` where a step was made by no query
     that can be run again.
+
+    :raises SpecError: too many steps lie on the ways down, or rows are gone.
     """
     made: dict[int, tuple[Part, ...]] = dict(lead.instead)
     steps = [(part, transform_of(ledger, part)) for part in reversed(lead.chain)]
+    if len(steps) > _STEPS:
+        msg = f"{len(steps)} queries lie between {lead.suspect.version} and the model, and at most {_STEPS} are run again: look at the datasets between."
+        raise SpecError(msg)
     if not steps or any(t is None or t.parameters is None or p.store != "postgres" for p, t in steps):
         yield None
         return
     try:
         with ledger.transaction():
-            for at, (part, transform) in enumerate(steps):
+            for part, transform in steps:
                 if transform is None:
                     continue
-                sql = lead.query if lead.query is not None and at == 0 else transform.sql
+                earlier = lead.query if part.part_id == lead.suspect.part_id else None
+                sql = transform.sql if earlier is None else earlier
                 made[part.part_id] = (_run(ledger, warehouse, part, sql, transform, made),)
             yield tuple(replace(made[p.part_id][0]) for p, _ in steps)
             raise _Undo

@@ -127,7 +127,8 @@ class Replayer:
             if view is not None:
                 return [view], None
         if not lead.suspect.signs:
-            return [], why
+            untold = "what it was before is not known, and it shows no sign that could be reverted"
+            return [], why or (None if lead.suspect.tested else untold)
         views, reason = self._mapped(lead)
         return views, None if views else why or reason
 

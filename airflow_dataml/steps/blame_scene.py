@@ -9,7 +9,7 @@ from airflow_dataml.core.errors import SpecError
 from airflow_dataml.core.windows import plan_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from airflow_dataml.core.blame import BlamePolicy
     from airflow_dataml.core.datasets import Part, Version
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from airflow_dataml.core.ports import Ledger
     from airflow_dataml.core.windows import TrainingPlan
 
-_REPORTS = 1000
+# How far back a report without findings is looked for: mostly it is among the first few.
+_PAGES = (20, 200, 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Known:
     """A dataset as it was when the model was well.
 
     :param numbers: its versions that the good rows were made from.
-    :param parts: by id, in the order of the newest of them.
+    :param parts: by id, the newest last; never those of the alarmed batch.
     """
 
     numbers: tuple[int, ...] = ()
@@ -120,25 +121,26 @@ def scene_of(
         parts=parts,
         quiet=quiet,
         good_parts=good_parts,
-        good=_upstream(ledger, good_version, good_parts, policy),
+        good=_upstream(ledger, good_version, good_parts, parts, policy),
     )
 
 
 def _quiet(ledger: Ledger, asset: str, monitor: Report) -> Report | None:
     """The last report before the alarm that found nothing of the same champion."""
-    return next(
-        (
-            report
-            for report in ledger.reports.list(asset=asset, limit=_REPORTS)
-            if report.kind == "monitor"
-            and report.verdict == "pass"
-            and report.report_id < monitor.report_id
-            and report.body.get("model") == monitor.body["model"]
-            and {"features", "partition_key"} <= set(report.body)
-            and report.body["partition_key"] != monitor.body["partition_key"]
-        ),
-        None,
-    )
+    for limit in _PAGES:
+        reports = ledger.reports.recent(asset=asset, kind="monitor", limit=limit)
+        for report in reports:
+            if (
+                report.verdict == "pass"
+                and report.report_id < monitor.report_id
+                and report.body.get("model") == monitor.body["model"]
+                and {"features", "partition_key"} <= set(report.body)
+                and report.body["partition_key"] != monitor.body["partition_key"]
+            ):
+                return report
+        if len(reports) < limit:
+            break
+    return None
 
 
 def _good(ledger: Ledger, quiet: Report | None, plan: TrainingPlan) -> tuple[Version, tuple[str, ...]]:
@@ -152,30 +154,39 @@ def _of_keys(ledger: Ledger, version: Version, keys: Sequence[str]) -> tuple[Par
 
 
 def _upstream(
-    ledger: Ledger, version: Version, parts: Iterable[Part], policy: BlamePolicy
+    ledger: Ledger, version: Version, parts: Iterable[Part], alarmed: Sequence[Part], policy: BlamePolicy
 ) -> dict[str, Known]:
-    """Everything some parts were made from, by dataset; the dataset they are of among it."""
-    found: dict[str, list[tuple[int, tuple[Part, ...]]]] = {}
-    manifest = ledger.versions.manifest(version.version_id, profiles=False)
-    found[version.asset] = [(version.number, manifest)]
+    """Everything some parts were made from, by dataset; the dataset they are of among it.
+
+    A catch-up loads the alarmed batch next to the good one, so that the versions which the good rows were made from
+    hold it too. What is of the alarmed batch is never known, unless the good rows are of a batch of that key.
+    """
+    bad, keys = {p.part_id for p in alarmed}, {p.partition_key for p in alarmed}
+    good = [p for p in parts if p.part_id not in bad]
+    keys -= {p.partition_key for p in good} | {None}
+    numbers: dict[str, list[int]] = {}
+    found: dict[str, dict[int, Part]] = {}
+
+    def know(of: Version) -> Iterator[Part]:
+        """Enter a version; yield what it has that no version before had."""
+        numbers.setdefault(of.asset, []).append(of.number)
+        known = found.setdefault(of.asset, {})
+        for part in ledger.versions.manifest(of.version_id, profiles=False):
+            fresh = part.part_id not in known and part.part_id not in bad
+            if fresh and part.partition_key not in keys:
+                known[part.part_id] = part
+                yield part
+
+    list(know(version))
     seen = {version.version_id}
-    frontier = {i for part in parts for i in part.inputs}
+    frontier = {i for part in good for i in part.inputs}
     for _ in range(policy.depth):
         frontier -= seen
         seen |= frontier
-        above: set[int] = set()
-        for version_id in sorted(frontier):
-            source = ledger.versions.by_id(version_id)
-            manifest = ledger.versions.manifest(version_id, profiles=False)
-            found.setdefault(source.asset, []).append((source.number, manifest))
-            above |= {i for part in manifest for i in part.inputs}
-        frontier = above
+        frontier = {i for v in sorted(frontier) for p in know(ledger.versions.by_id(v)) for i in p.inputs}
         if not frontier:
             break
     return {
-        asset: Known(
-            tuple(number for number, _ in known),
-            {p.part_id: p for _, parts in sorted(known, key=lambda one: one[0]) for p in parts},
-        )
+        asset: Known(tuple(numbers[asset]), {p: known[p] for p in sorted(known)})
         for asset, known in found.items()
     }

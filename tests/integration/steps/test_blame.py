@@ -14,9 +14,11 @@ from airflow_dataml.core.blame import BlamePolicy
 from airflow_dataml.core.errors import NotFoundError, SpecError
 from airflow_dataml.core.transforms import TRANSFORM
 from airflow_dataml.steps.blame import blame_incident
+from airflow_dataml.steps.evaluate import Bench
 from airflow_dataml.steps.ingest import Target, stage_query
+from airflow_dataml.testing import InMemoryRegistry
 from dev.bench.blame import BROKEN, CONCEPT, FAULTS, another_truth, copied, history, run
-from dev.bench.blame_world import SQL, TRUTH, World, draw_month, month_key
+from dev.bench.blame_world import SQL, TRUTH, LogisticScorer, World, draw_month, month_key
 from dev.embedded import ensure_database
 
 if TYPE_CHECKING:
@@ -186,6 +188,64 @@ def test_the_origin_is_found_behind_a_derived_dataset(world: World) -> None:
     assert (first["asset"], first["depth"], first["confirmed"]) == ("weather", 2, True)
     # Made again through both queries.
     assert (first["change"], first["replay"]["how"]) == ("rewritten batch", "earlier rows")
+
+
+def test_a_catch_up_makes_nothing_of_the_alarmed_batch_known(world: World) -> None:
+    month = BROKEN + 1
+    batches = {
+        BROKEN: tables(),
+        month: warmed(draw_month(np.random.default_rng(month), month, TRUTH)),
+    }
+    # Both are there before either is scored, in every source and in the features.
+    for number, found in batches.items():
+        for name, table in found.items():
+            world.bring(name, month_key(number), table)
+    for number in batches:
+        world.features(month_key(number))
+    assert world.watch(BROKEN).verdict == "pass"
+    world.watch(month)
+    report = explain(world)
+    first = report.body["suspects"][0]
+    assert report.body["reference"].startswith(f"batch {KEY} of")
+    assert (report.verdict, first["asset"], first["batch"]) == ("fail", "weather", month_key(month))
+
+
+class TwoWays(Cleaned):
+    """The wind reaches the features through a dataset of its own, the temperature directly."""
+
+    def features(self, key: str, **said: Any) -> Any:
+        """Join both."""
+        joined = """LEFT JOIN clean c ON c.station = t.station AND c.month = %(partition_key)s
+             AND c.day = extract(day FROM t.at)::integer LEFT JOIN vehicles"""
+        said["sql"] = SQL.replace("w.wind", "c.wind").replace("LEFT JOIN vehicles", joined)
+        return super().features(key, inputs={"clean": "weather_clean"}, **said)
+
+
+def test_a_source_is_judged_by_all_ways_to_the_model(world: World) -> None:
+    deep, month = TwoWays(world.ledger, world.folder, world.registry), BROKEN + 1
+    deep.ledger.assets.register(name="weather_clean", kind="dataset", uri="dataml://dataset/weather_clean")
+    deep.month(BROKEN, tables())
+    deep.watch(BROKEN)
+    weather = draw_month(np.random.default_rng(month), month, TRUTH)
+    deep.month(month, weather)
+    gusty = weather["weather"] | {"wind": weather["weather"]["wind"] * 3.6}
+    deep.bring("weather", month_key(month), gusty, again="-again")
+    deep.features(month_key(month), again="-again")
+    deep.watch(month)
+    first = explain(deep).body["suspects"][0]
+    assert (first["asset"], first["depth"], first["columns"]) == ("weather", 1, ["temp", "wind"])
+    assert [sign["column"] for sign in first["signs"]] == ["wind"]
+    assert (first["replay"]["how"], first["confirmed"]) == ("earlier rows", True)
+
+
+def test_what_could_not_be_tested_is_not_ruled_out(world: World, tmp_path: Path) -> None:
+    world.month(BROKEN, tables(truth=another_truth(np.random.default_rng(5))))
+    world.watch(BROKEN)
+    world.bench = Bench(InMemoryRegistry(), LogisticScorer, tmp_path)
+    report = explain(world)
+    assert (report.verdict, report.body["outcome"]) == ("unknown", "not confirmed")
+    assert "the champion could not score again" in report.body["note"]
+    assert not any(one["tested"] for one in report.body["suspects"])
 
 
 def test_a_retry_finds_what_its_earlier_try_wrote(world: World) -> None:

@@ -90,6 +90,26 @@ class TestSigns:
         assert {sign.text for sign in found} >= {"167% of the rows there were before"}
         assert signs_of(profile(id=ids(9000)), earlier, policy=POLICY) == ()
 
+    @pytest.mark.parametrize(
+        ("sizes", "now", "ratio"),
+        [
+            ((1000, 200, 800, 300, 600, 400), 210, None),
+            ((1000, 980, 300, 1000), 320, None),
+            ((200, 1000, 300, 800, 400, 600), 1500, None),
+            ((100, 200, 400, 800), 1100, None),
+            ((800, 810, 805), 300, 300 / 805),
+        ],
+        ids=["as before", "once before", "in turns", "growing", "fewer than ever"],
+    )
+    def test_a_number_of_rows_that_is_usual(
+        self, sizes: tuple[int, ...], now: int, ratio: float | None
+    ) -> None:
+        def rows(n: int) -> dict[str, Any]:
+            return profile(kind=text(["a", "b"] * (n // 2) + ["a"] * (n % 2)))
+
+        found = signs_of(rows(now), [rows(n) for n in sizes], policy=POLICY)
+        assert [(s.kind, s.size) for s in found] == ([("rows", ratio)] if ratio else [])
+
     def test_a_column_that_is_gone_or_of_another_type(self) -> None:
         earlier = [profile(temp=number(month(1)), kind=text(["a", "b"] * 400))]
         now = profile(kind=number(month(2)))
@@ -106,7 +126,13 @@ class TestSigns:
         assert signs_of(profile(temp=number(month(1))), [], policy=POLICY) == ()
 
 
-def suspect(version: str, *, share: tuple[float, float, float] | None = None, psi: float = 0.0) -> Suspect:
+def suspect(
+    version: str,
+    *,
+    share: tuple[float, float, float] | None = None,
+    psi: float = 0.0,
+    tested: bool = True,
+) -> Suspect:
     replay = None
     if share is not None:
         low, mean, high = share
@@ -125,6 +151,7 @@ def suspect(version: str, *, share: tuple[float, float, float] | None = None, ps
         columns=("t",),
         signs=(Sign("t", "values", psi, usual=0.1),) if psi else (),
         replay=replay,
+        tested=tested,
     )
 
 
@@ -144,9 +171,11 @@ class TestRanking:
             ([suspect("a@1", psi=2.0)], "not confirmed", "suspected and not confirmed"),
             ([suspect("a@1", share=(-0.1, 0.0, 0.1), psi=2.0)], "no data cause found", "1 version changes upstream"),
             ([suspect("a@1")], "no data cause found", "none explains it"),
+            ([suspect("a@1", tested=False)], "not confirmed", "could not be ruled out by a test"),
+            ([suspect("a@1", share=(-0.1, 0.0, 0.1), tested=False)], "no data cause found", "none explains it"),
             ([], "no data cause found", "nothing upstream changed"),
         ],
-        ids=["confirmed", "open", "not replayed", "ruled out", "no sign", "nothing"],
+        ids=["confirmed", "open", "not replayed", "ruled out", "no sign", "not tested", "only replayed", "nothing"],
     )  # fmt: skip
     def test_outcomes(self, suspects: list[Suspect], outcome: str, words: str) -> None:
         ranked = rank(suspects, POLICY)
