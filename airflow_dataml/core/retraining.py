@@ -35,10 +35,12 @@ class Watched:
 
     :param monitor: id of its report.
     :param kinds: what was found.
+    :param partition_key: the batch that was looked at.
     """
 
     monitor: int
     kinds: tuple[str, ...]
+    partition_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,14 @@ class Asked:
 
     :param report: the decision.
     :param monitor: the window that led to it; ``None`` where none did.
+    :param partition_key: that window's batch, which may have been looked at again since; ``None`` where it was one
+        of another champion.
     """
 
     report: int
     at: datetime
     monitor: int | None = None
+    partition_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +132,13 @@ def _decline(policy: RetrainPolicy, standing: Standing, found: Sequence[str]) ->
 
 
 def _asked_in_this_decline(policy: RetrainPolicy, standing: Standing, goes_on: bool) -> Asked | None:
-    asked = {one.monitor: one for one in standing.asked}
+    windows = {one.monitor: one for one in standing.asked}
+    batches = {one.partition_key: one for one in standing.asked if one.partition_key}
     for window in standing.windows if goes_on else ():
         if not wanted(policy, window.kinds):
             return None
-        if window.monitor in asked:
-            return asked[window.monitor]
+        if asked := batches.get(window.partition_key or "") or windows.get(window.monitor):
+            return asked
     return None
 
 

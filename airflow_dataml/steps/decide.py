@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.errors import SpecError
 from airflow_dataml.core.feed_faults import FeedFault
 from airflow_dataml.core.lineage import Edge, report_node
-from airflow_dataml.core.retraining import decide_retrain
+from airflow_dataml.core.retraining import RETRAIN, WAIT, decide_retrain
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.steps.feed import faults_of
 from airflow_dataml.steps.standing import standing_of
@@ -97,6 +98,11 @@ def _record(
         pending=ledger.reports.unanswered(asset=model, action="retrain") is not None,
         standing=standing_of(ledger=ledger, model=model, champion=champion, policy=policy, monitor=evidence),
     )
+    now = ledger.versions.alias(model, "champion")
+    if decision.action == RETRAIN and champion and now and now.version_id != champion.version_id:
+        # What was found of a version that serves no more says nothing of the one that took its place.
+        why = f"{champion.ref} was watched, {now.ref} is champion"
+        decision = replace(decision, action=WAIT, reasons=(*decision.reasons, why), facts={})
     told: dict[str, Any] = {"feed_faults": [fault.to_dict() for fault in faults]} if faults else {}
     report = ledger.reports.add(
         run=run,

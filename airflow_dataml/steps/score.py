@@ -210,7 +210,7 @@ def _stage(
     fact = run.fact(predictions)
     relation = AssetNaming().part(fact)
     warehouse.create_table(relation, columns)
-    with warehouse.scan(parts, wanted, panel.plan(key_columns)) as scanned:
+    with warehouse.scan(parts, wanted, job.plan(key_columns)) as scanned:
         warehouse.copy_keyed(relation, columns, job.blocks(scanned))
     made = NewPart(
         locator=str(relation),

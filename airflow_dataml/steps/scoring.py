@@ -46,8 +46,11 @@ class Panel:
         named = (f["name"] for version in self.versions.values() for f in version.facts["spec"]["features"])
         return tuple(dict.fromkeys(named))
 
-    def plan(self, keys: Sequence[str]) -> ScanPlan:
-        """What has to be read: a feature that one reads as a category and another as a number is read as a category."""
+    def plan(self, keys: Sequence[str], earlier: Scorer | None = None) -> ScanPlan:
+        """What has to be read: a feature that one reads as a category and another as a number is read as a category.
+
+        :param earlier: who answers where the champion abstains; what it alone tells apart is told apart too.
+        """
         kinds: dict[str, str] = {}
         for version in self.versions.values():
             for feature in version.facts["spec"]["features"]:
@@ -56,16 +59,22 @@ class Panel:
         coded = [name for name, kind in kinds.items() if kind == "categorical"]
         return ScanPlan(
             numeric=tuple(name for name in kinds if name not in coded),
-            coded={name: self._vocabulary(name) for name in coded},
+            coded={name: self._vocabulary(name, earlier) for name in coded},
             keys=tuple(keys),
         )
 
-    def _vocabulary(self, name: str) -> tuple[str, ...] | None:
+    def _vocabulary(self, name: str, earlier: Scorer | None) -> tuple[str, ...] | None:
         """Values of a feature that any model tells apart; ``None`` where one does not say, or reads numbers."""
         known: dict[str, None] = {}
-        for role, scorer in self.scorers.items():
-            if name not in [f["name"] for f in self.versions[role].facts["spec"]["features"]]:
-                continue
+        readers = [
+            scorer
+            for role, scorer in self.scorers.items()
+            if name in [f["name"] for f in self.versions[role].facts["spec"]["features"]]
+        ]
+        # One that does not say what it reads may read this.
+        if earlier is not None and (not isinstance(earlier, Encoded) or name in earlier.encoding.columns):
+            readers.append(earlier)
+        for scorer in readers:
             if not isinstance(scorer, Encoded):
                 return None
             found = next((one for one in scorer.encoding.categorical if one.name == name), None)
@@ -76,8 +85,9 @@ class Panel:
 
 
 def reads(panel: Panel, before: Version) -> bool:
-    """Whether an earlier version needs no feature but those that are read anyway."""
-    return {f["name"] for f in before.facts["spec"]["features"]} <= set(panel.features)
+    """Whether an earlier version needs no feature but those that are read anyway, as one of the models reads them."""
+    read = {(f["name"], f["kind"]) for v in panel.versions.values() for f in v.facts["spec"]["features"]}
+    return {(f["name"], f["kind"]) for f in before.facts["spec"]["features"]} <= read
 
 
 def seen_in_training(ledger: Ledger, panel: Panel) -> Seen:
@@ -200,7 +210,7 @@ class ScoringPass:
     """Scores blocks as they come, and remembers what there was to see.
 
     :param seed: of the prediction ids.
-    :param earlier: the champion's previous version, which rules of classes may ask.
+    :param earlier: the champion's previous version, which rules may ask.
     """
 
     def __init__(
@@ -218,6 +228,10 @@ class ScoringPass:
         self.tally, self.humility, self.extremes = tally, humility, extremes
         self._earlier = earlier
         self.rows = 0
+
+    def plan(self, keys: Sequence[str]) -> ScanPlan:
+        """What has to be read for everybody who may score."""
+        return self.panel.plan(keys, self._earlier)
 
     def blocks(self, scanned: Iterator[ScanBlock]) -> Iterator[KeyedBlock]:
         """Yield the predictions of each block, one block per model."""

@@ -39,11 +39,17 @@ def standing_of(
         new_rows=rows,
         windows=_windows(ledger, champion, policy, monitor, decisions),
         asked=tuple(
-            Asked(one.report_id, one.created_at, one.body.get("monitor"))
+            Asked(one.report_id, one.created_at, one.body.get("monitor"), _batch(one, champion))
             for one in decisions
             if one.body["action"] == RETRAIN
         ),
     )
+
+
+def _batch(decision: Report, champion: Version | None) -> str | None:
+    """The batch that led to a decision on this champion; the same batch says another thing of another one."""
+    ours = champion is not None and decision.version_id == champion.version_id
+    return decision.body.get("partition_key") if ours else None
 
 
 def _windows(
@@ -70,7 +76,7 @@ def _windows(
         seen.add(key)
         if not one.body["feed_broken"] and one.report_id not in broken:
             kinds = tuple(kind for kind, texts in one.body["findings"].items() if texts)
-            windows.append(Watched(one.report_id, kinds))
+            windows.append(Watched(one.report_id, kinds, key))
     return tuple(windows)
 
 

@@ -13,6 +13,7 @@ from airflow.sdk.definitions.asset import AssetNameRef
 from airflow.triggers.shared_stream import SharedStreamProducer
 
 from airflow_dataml.adapters.postgres.arrivals import following, highest
+from airflow_dataml.adapters.postgres.news import Passed
 from airflow_dataml.core.errors import DataMLError
 from airflow_dataml.triggers.listening import hearing
 
@@ -45,7 +46,7 @@ class Announced:
     :param asset: the asset it is about.
     :param what: ``version``, ``report`` or ``incident``.
     :param kept: tells apart watchers that announce different things; they keep a number each.
-    :param following: asks for a page of what came after a number.
+    :param following: asks for a page of what came after a number; it may end with how far was looked.
     :param highest: asks for the highest number there is.
     """
 
@@ -120,6 +121,7 @@ class Announcer(SharedStreamProducer):
         self._first = first
         self._mark: Watermark | None = None
         self._unstored = False
+        self._told: int | None = None
 
     async def open_stream(self) -> AsyncGenerator[tuple[Any, int | None], None]:
         """Yield first a question for the state store, which only the trigger has, then what is new."""
@@ -146,6 +148,13 @@ class Announcer(SharedStreamProducer):
         """Note that one and all before it need not be announced again."""
         if self._mark is not None:
             await self._mark.save(number)
+        if self._told is not None and number >= self._told:
+            self._told = None
+
+    async def _pass(self, number: int) -> None:
+        """Move the watermark over what nobody awaits, unless an event before it may not be stored yet."""
+        if self._mark is not None and self._told is None:
+            await self._mark.save(number)
 
     async def arrivals(self, store: Any) -> AsyncGenerator[Any, None]:
         """Yield what is new for ever; nothing that goes wrong ends it."""
@@ -161,8 +170,12 @@ class Announcer(SharedStreamProducer):
                             number = await self._begin(waiter, self._mark)
                         page: Sequence[Numbered] = await waiter.look(self._announced.following(number))
                         for arrival in page:
-                            yield arrival
+                            if not isinstance(arrival, Passed):
+                                self._told = arrival.number
+                                yield arrival
                             number = arrival.number
+                            if isinstance(arrival, Passed):
+                                await self._pass(number)
                         if not page:
                             await waiter.rest()
             except Exception as err:  # a watcher that ends is one nobody notices

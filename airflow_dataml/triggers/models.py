@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
 from airflow_dataml import config
-from airflow_dataml.adapters.postgres.news import newest_of, news_of
+from airflow_dataml.adapters.postgres.news import following_news, newest_of, news_of
 from airflow_dataml.core.errors import BackendError, DataMLError, SpecError
 from airflow_dataml.core.news import DECAY, DRIFT, AwaitedIncident, AwaitedReport, News, answer_of
 from airflow_dataml.triggers.announcing import Announced, Announcer
@@ -204,7 +204,7 @@ class _NewsEventTrigger(BaseEventTrigger):
             awaited.asset,
             self.what,
             (awaited.asset, awaited.key),
-            lambda number: news_of(awaited.after(number), ended=True),
+            lambda number: following_news(awaited.after(number)),
             newest_of(awaited),
         )
         return Announcer(

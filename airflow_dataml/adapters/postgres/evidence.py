@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.errors import NotFoundError
 from airflow_dataml.core.governance import AuditEntry, Incident, Report
+from airflow_dataml.core.news import SEVERITIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +24,15 @@ _INCIDENT = """
 SELECT i.incident_id, a.name AS asset, i.kind, i.severity, i.state, i.title, i.report_id, i.opened_at, i.partition_key,
        i.resolved_at, i.resolution, i.suspects
 FROM dataml.incident i JOIN dataml.asset a USING (asset_id)
+"""
+
+
+# Numbers are drawn before they are committed, and whoever follows them by number would pass over one that comes late.
+# First the row as the foreign key takes it, so that nobody who holds the row waits for somebody who waits for it;
+# then the turn, which nothing else takes, so that an asset that is only being updated is not waited for.
+_IN_TURN = """
+SELECT pg_advisory_xact_lock(hashtextextended('dataml.' || %s::text || '/' || held.asset_id, 0))
+FROM (SELECT asset_id FROM dataml.asset WHERE name = %s FOR KEY SHARE) held
 """
 
 
@@ -43,9 +53,14 @@ class PostgresReports:
         version_id: int | None = None,
         part_id: int | None = None,
     ) -> Report:
-        """Write a report, or return the one this fact already wrote."""
+        """Write a report, or return the one this fact already wrote.
+
+        Within a transaction, monitor reports of one asset are committed in the order of their ids.
+        """
         from psycopg.types.json import Jsonb
 
+        if kind == "monitor":
+            self._db.execute(_IN_TURN, ["report", fact.asset])
         self._db.execute(
             """
             INSERT INTO dataml.report (asset_id, version_id, part_id, run_key, fact_key, kind, verdict, body)
@@ -144,7 +159,15 @@ class PostgresIncidents:
         report_id: int,
         partition_key: str | None = None,
     ) -> tuple[Incident, bool]:
-        """Open an incident, or return the open one of that asset, kind and batch; whether it is new."""
+        """Open an incident, or return the open one of that asset, kind and batch; whether it is new.
+
+        Trouble that is worse than the open incident raises it: severity, title and report are those of the worse.
+        A raised incident keeps its number. Who lists or waits for open incidents sees it; a watcher that announces
+        incidents in order does once, and only if it has announced neither this one nor a later one.
+
+        Within a transaction, incidents of one asset are committed in the order of their ids.
+        """
+        self._db.execute(_IN_TURN, ["incident", asset])
         created = self._db.execute(
             """
             INSERT INTO dataml.incident (asset_id, kind, severity, title, report_id, partition_key)
@@ -153,12 +176,34 @@ class PostgresIncidents:
             """,
             [kind, severity, title, report_id, partition_key, asset],
         )
+        if not created:
+            self._raise(asset, kind, severity, title, report_id, partition_key)
         row = self._db.one(
             _INCIDENT
             + "WHERE a.name = %s AND i.kind = %s AND i.state <> 'resolved' AND i.partition_key IS NOT DISTINCT FROM %s",
             [asset, kind, partition_key],
         )
         return Incident(**row), bool(created)
+
+    def _raise(
+        self, asset: str, kind: str, severity: str, title: str, report_id: int, partition_key: str | None
+    ) -> None:
+        self._db.execute(
+            """
+            UPDATE dataml.incident i SET severity = %s, title = %s, report_id = %s FROM dataml.asset a
+            WHERE a.asset_id = i.asset_id AND a.name = %s AND i.kind = %s AND i.state <> 'resolved'
+              AND i.partition_key IS NOT DISTINCT FROM %s AND i.severity = ANY (%s)
+            """,
+            [
+                severity,
+                title,
+                report_id,
+                asset,
+                kind,
+                partition_key,
+                list(SEVERITIES[: SEVERITIES.index(severity)]),
+            ],
+        )
 
     def open_data(self, assets: Sequence[str]) -> Sequence[Incident]:
         """Return every open data incident of some assets."""

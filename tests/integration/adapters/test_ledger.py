@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from airflow_dataml.adapters.postgres.ledger import PostgresLedger
 from airflow_dataml.core.errors import (
     AssetNotFoundError,
     BackendError,
@@ -15,9 +16,6 @@ from airflow_dataml.core.errors import (
 from airflow_dataml.core.lineage import Edge, report_node, version_node
 from airflow_dataml.core.runs import digest_of
 from tests.support import declare, identity
-
-if TYPE_CHECKING:
-    from airflow_dataml.adapters.postgres.ledger import PostgresLedger
 
 
 class TestRuns:
@@ -295,6 +293,65 @@ class TestEvidence:
         third, newest = ledger.incidents.open(**said)
         assert newest
         assert third.incident_id != first.incident_id
+
+    @pytest.mark.parametrize(
+        ("severity", "told"),
+        [("high", ("high", "worse")), ("medium", ("medium", "late")), ("low", ("medium", "late"))],
+    )
+    def test_worse_trouble_raises_the_open_incident(
+        self, ledger: PostgresLedger, severity: str, told: tuple[str, str]
+    ) -> None:
+        declare(ledger)
+        run = ledger.runs.begin(identity(), input_digest="a")
+        first, second = (
+            ledger.reports.add(run=run, fact=run.fact("rides"), kind=kind, verdict="fail", body={})
+            for kind in ("check", "monitor")
+        )
+        said = {"asset": "rides", "kind": "data", "partition_key": "mon"}
+        opened, _ = ledger.incidents.open(**said, severity="medium", title="late", report_id=first.report_id)
+        raised, new = ledger.incidents.open(
+            **said, severity=severity, title="worse", report_id=second.report_id
+        )
+        assert (raised.incident_id, new) == (opened.incident_id, False)
+        assert (raised.severity, raised.title) == told
+        assert raised.report_id == (second if severity == "high" else first).report_id
+
+    @pytest.mark.parametrize("what", ["incident", "report"])
+    def test_news_of_one_asset_is_committed_in_order(
+        self, ledger: PostgresLedger, ledger_dsn: str, what: str
+    ) -> None:
+        for name in ("rides", "fares"):
+            declare(ledger, name)
+        with PostgresLedger.connect(ledger_dsn) as other:
+            other.connection.execute("SET lock_timeout = '200ms'")
+            runs = [
+                one.runs.begin(identity(f"{i}"), input_digest="a") for i, one in enumerate((ledger, other))
+            ]
+            reports = {
+                name: ledger.reports.add(
+                    run=runs[0], fact=runs[0].fact(name), kind="check", verdict="fail", body={}
+                )
+                for name in ("rides", "fares")
+            }
+
+            def tell(one: PostgresLedger, asset: str, kind: str) -> int:
+                if what == "report":
+                    run = runs[one is other]
+                    fact = run.fact(asset)
+                    return one.reports.add(
+                        run=run, fact=fact, kind="monitor", verdict="fail", body={}
+                    ).report_id
+                number = reports[asset].report_id
+                said = {"severity": "low", "title": "x", "report_id": number}
+                return one.incidents.open(asset=asset, kind=kind, **said)[0].incident_id
+
+            with ledger.transaction():
+                first = tell(ledger, "rides", "data")
+                # Whoever writes of another asset does not wait.
+                tell(other, "fares", "data")
+                with pytest.raises(BackendError, match="lock timeout"):
+                    tell(other, "rides", "drift")
+            assert tell(other, "rides", "drift") > first
 
 
 class TestLineage:

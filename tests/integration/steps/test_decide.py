@@ -10,10 +10,12 @@ import pytest
 
 from airflow_dataml.core.errors import NotFoundError, SpecError
 from airflow_dataml.core.layout import Layout
+from airflow_dataml.core.monitoring import MonitorPolicy
 from airflow_dataml.core.retraining import RetrainPolicy
 from airflow_dataml.core.windows import TrainingPlan
 from airflow_dataml.steps.decide import decide_after_monitor, decide_on_standing
 from airflow_dataml.steps.ingest import Target, stage_csv
+from airflow_dataml.steps.observe import observe_batch
 from airflow_dataml.steps.publish import place_of, publish_part
 from airflow_dataml.steps.standing import standing_of
 from airflow_dataml.steps.train import Workshop, train_model
@@ -83,6 +85,19 @@ class Feeds(Deployment):
         self.arrives(month, change)
         self.score(f"2026-{month:02d}")
         return self.observe(f"2026-{month:02d}")
+
+    def observe(self, key: str, branch: str | None = None, run: str = "") -> Report:
+        if not run:
+            return super().observe(key, branch)
+        return observe_batch(
+            **self._common,
+            identity=identity("monitor", key + run),
+            model="ride_late",
+            predictions="ride_scores",
+            key_columns=("id",),
+            partition_key=key,
+            policy=MonitorPolicy(),
+        )
 
     def decision(self, monitor: Report | None, run: str = "", **policy: Any) -> Report:
         said = RetrainPolicy(**policy)
@@ -233,6 +248,29 @@ class TestWhen:
         assert waits.body["action"] == "wait"
         assert "a decline that goes on does not ask again" in waits.body["reasons"][-1]
         assert feeds.decision(monitor, run="default").body["action"] == "retrain"
+
+    def test_a_batch_that_was_looked_at_again_was_asked_for_all_the_same(
+        self, make: Callable[..., Feeds]
+    ) -> None:
+        feeds = make(GOOD, POOR)
+        once = {"still_in_decline": False}
+        first = feeds.watch(3, other_rule)
+        assert feeds.decision(first, **once).body["action"] == "retrain"
+        feeds.answer("answered")
+        again = feeds.observe("2026-03", run="again")
+        assert again.report_id > first.report_id
+        assert feeds.decision(feeds.watch(4, other_rule), **once).body["action"] == "wait"
+
+    def test_what_was_found_of_a_replaced_champion_asks_for_nothing(self, make: Callable[..., Feeds]) -> None:
+        feeds = make(GOOD, (1.0, -0.08))
+        monitor = feeds.watch(3, other_rule)
+        assert feeds.decision(monitor).body["action"] == "retrain"
+        version = feeds.answer("better")
+        feeds.promote("better", feeds.evaluate("better", version.ref))
+        late = feeds.decision(monitor, run="late")
+        assert late.body["action"] == "wait"
+        assert late.body["reasons"][-1] == "ride_late@1 was watched, ride_late@2 is champion"
+        assert late.body["facts"] == {}
 
     def test_interval_and_budget_count_what_was_asked_for_before(self, make: Callable[..., Feeds]) -> None:
         feeds = make(GOOD, POOR)

@@ -8,24 +8,35 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_dataml.core.errors import SpecError
-from airflow_dataml.core.features import FeatureEncoding, NumericEncoding
+from airflow_dataml.core.features import (
+    CategoricalEncoding,
+    FeatureEncoding,
+    NumericEncoding,
+    as_coded,
+    column_of,
+)
 from airflow_dataml.core.humility import HumilityRule, rules_from
 from airflow_dataml.core.refs import Relation
 from airflow_dataml.steps.evaluate import Bench
 from airflow_dataml.steps.score import ScoringOptions, score_batch
+from airflow_dataml.steps.scoring import Panel, reads
+from airflow_dataml.steps.train import Workshop, train_model
 from tests.fakes import LineScorer
-from tests.integration.steps.test_models import GOOD, POOR, Deployment
+from tests.integration.steps.test_decide import Feeds, Row
+from tests.integration.steps.test_models import GOOD, POOR, SPEC, Deployment
 from tests.support import identity
 
 if TYPE_CHECKING:
     from airflow_dataml.adapters.postgres.ledger import PostgresLedger
     from airflow_dataml.core.datasets import Version
+    from airflow_dataml.core.windows import TrainingPlan
 
 pytestmark = pytest.mark.integration
 TOO_LONG = HumilityRule(name="too long", feature="km", action="abstain")
@@ -146,6 +157,81 @@ class TestHumility:
         path = tmp_path / "rules.yaml"
         path.write_text("humility:\n- {name: low, band: [0, 0.1]}\n")
         assert rules_from(path) == (LOW,)
+
+
+class Table(LineScorer):
+    """A score for each kilometre it knows: the first version knows three, the second two."""
+
+    def __init__(self, model_dir: Path) -> None:
+        super().__init__(model_dir)
+        known = (
+            {"1": 0.2, "2": 0.5, "3": 0.6}
+            if (self._intercept, self._slope) == POOR
+            else {"1": 0.01, "2": 0.99}
+        )
+        self._scores = known
+        self.encoding = FeatureEncoding(
+            categorical=(CategoricalEncoding(name="km", vocabulary=tuple(known)),)
+        )
+
+    def score(self, columns: dict[str, Any]) -> Any:
+        import numpy as np
+
+        spelled = as_coded(column_of(columns, "km")).to_objects()
+        return np.array([self._scores.get(value, 0.4) for value in spelled])
+
+
+def kilometres(most: int) -> Any:
+    def change(rows: list[Row]) -> list[Row]:
+        return [(a, at, 1 + a % most, a % most == 1) for a, at, _, _ in rows]
+
+    return change
+
+
+class Tables(Feeds):
+    """A deployment whose models read kilometres as a category."""
+
+    SPEC = SPEC.model_copy(
+        update={"features": tuple(f.model_copy(update={"kind": "categorical"}) for f in SPEC.features)}
+    )
+
+    def __init__(self, ledger: PostgresLedger, folder: Path) -> None:
+        super().__init__(ledger, folder, POOR, GOOD)
+        self.bench = Bench(self.registry, Table, folder)
+
+    def arrives(self, month: int, change: Any = None) -> Version:
+        return super().arrives(month, change or kilometres(2))
+
+    def train(self, run: str, plan: TrainingPlan) -> Version:
+        workshop = Workshop(self.trainer, self.registry, Table, self.folder, "rides")
+        who = identity("train", run)
+        return train_model(**self._common, identity=who, plan=plan, spec=self.SPEC, workshop=workshop)
+
+
+def test_a_previous_version_is_asked_about_categories_that_it_alone_knows(
+    ledger: PostgresLedger, tmp_path: Path
+) -> None:
+    tables = Tables(ledger, tmp_path)
+    tables.champion()
+    second, evaluation = tables.challenge()
+    tables.promote("second", evaluation)
+    assert ledger.versions.find("ride_late@champion").ref == second.ref
+    tables.arrives(3, kilometres(3))
+    score(tables, "2026-03", humility=(HumilityRule(name="strange", feature="km", action="abstain"),))
+    found = rows_of(tables, "DISTINCT km, score, action", "model_role = 'champion'")
+    assert sorted((r["km"], r["score"], r["action"]) for r in found) == [
+        (1, 0.01, None),
+        (2, 0.99, None),
+        (3, 0.6, "previous"),
+    ]
+
+
+def test_a_version_that_reads_a_feature_as_another_kind_is_not_asked(deployment: Deployment) -> None:
+    champion = deployment.ledger.versions.find("ride_late@champion")
+    coded = dict(champion.facts["spec"], features=[{"name": "km", "kind": "categorical"}])
+    panel = Panel({"champion": deployment.bench.open(champion)}, {"champion": champion})
+    assert reads(panel, champion)
+    assert not reads(panel, replace(champion, facts={**champion.facts, "spec": coded}))
 
 
 class KnownLine(LineScorer):

@@ -6,10 +6,14 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from airflow.sdk import Asset, AssetWatcher
+from psycopg.rows import dict_row
 
+from airflow_dataml.adapters.postgres.news import SCAN, following_news
 from airflow_dataml.assets import model
+from airflow_dataml.core.news import AwaitedReport
 from airflow_dataml.triggers.models import (
     IncidentEventTrigger,
     IncidentTrigger,
@@ -127,6 +131,61 @@ class TestEvents:
             return [*said, *again]
 
         assert asyncio.run(scene()) == [2, 4, 5]
+
+    def test_what_nobody_awaits_is_read_once(self, facts: Facts) -> None:
+        async def scene() -> list[Any]:
+            store = Store()
+            watching = ModelReportEventTrigger(asset="late", verdicts=["fail"])
+            async with triggerer(watching, store) as said:
+                await until(lambda: store.mark == 0)
+                for _ in range(3):
+                    watched(facts)
+                await until(lambda: store.mark == 3)
+                watched(facts, found=["decay"], verdict="warn")
+                await until(lambda: store.mark == 4)
+                watched(facts, found=["decay"])
+                await until(lambda: store.mark == 5)
+            return list(said)
+
+        assert asyncio.run(scene()) == [5]
+
+    def test_an_event_that_is_not_stored_holds_the_watermark(self, facts: Facts) -> None:
+        async def scene() -> list[Any]:
+            store = Store()
+            trigger = ModelReportEventTrigger(asset="late")
+            async with triggerer(trigger, store, stores_events=False) as said:
+                await until(lambda: store.mark == 0)
+                watched(facts, found=["decay"])
+                await until(lambda: said == [1])
+                watched(facts)
+                watched(facts, found=["decay"])
+                await until(lambda: said == [1, 3])
+                assert store.mark == 0
+            async with triggerer(ModelReportEventTrigger(asset="late"), store) as again:
+                await until(lambda: len(again) == 2)
+            return list(again)
+
+        assert asyncio.run(scene()) == [1, 3]
+
+    def test_a_long_silence_is_passed_piece_by_piece(self, facts: Facts) -> None:
+        for _ in range(3):
+            watched(facts)
+        watched(facts, found=["decay"])
+        awaited = AwaitedReport(asset="late", findings=("decay",))
+        question = following_news(awaited)
+        short = question.sql.replace(f"LIMIT {SCAN}", "LIMIT 2")
+        with psycopg.connect(facts.dsn, row_factory=dict_row) as connection:
+            pages = [
+                question.read(
+                    connection.execute(short.encode(), following_news(awaited.after(at)).params).fetchall()
+                )
+                for at in (0, 2, 4)
+            ]
+        assert [[(type(one).__name__, one.number) for one in page] for page in pages] == [
+            [("Passed", 2)],
+            [("News", 4), ("Passed", 4)],
+            [],
+        ]
 
     def test_every_incident_even_one_that_is_over(self, facts: Facts) -> None:
         async def scene() -> list[Any]:

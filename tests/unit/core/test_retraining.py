@@ -103,6 +103,12 @@ class TestWindows:
         assert decided(BAD, standing, still_in_decline=False).action == action
         assert decided(BAD, standing).action == "retrain"
 
+    @pytest.mark.parametrize(("key", "action"), [("mar", "wait"), ("feb", "retrain"), (None, "retrain")])
+    def test_a_batch_is_the_same_whatever_report_it_has_now(self, key: str | None, action: str) -> None:
+        looked = (Watched(9, ("decay",), "mar"), Watched(8, ("input_drift",), "feb"))
+        standing = {"windows": looked, "asked": (Asked(70, NOW - timedelta(9), 3, key),)}
+        assert decided(BAD, standing, still_in_decline=False).action == action
+
 
 class TestDue:
     def test_age_begins_anew_with_what_was_asked_for(self) -> None:
