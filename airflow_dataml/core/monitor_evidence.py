@@ -63,8 +63,9 @@ def taken_up(
 ) -> dict[str, Any]:
     """The state after one more window.
 
-    A batch that was counted before is not counted again. One that comes after a later batch counts when it comes: the
-    budget holds for windows in the order in which they are looked at, whatever their names.
+    A batch that was counted before is not counted again; if the last alarm was its own, it stands. One that comes
+    after a later batch counts when it comes: the budget holds for windows in the order in which they are looked at,
+    whatever their names.
 
     :param before: the state in the report before; ``None`` at the first.
     :param report: that report.
@@ -79,6 +80,10 @@ def taken_up(
     >>> again = taken_up(first, report=7, batch="2026-02", found={"km": 9.0}, policy=policy)
     >>> again["counted"], again["detector"] == first["detector"]
     (False, True)
+    >>> alarmed = taken_up(first, report=7, batch="2026-03", found={"km": 9.0}, policy=policy)
+    >>> again = taken_up(alarmed, report=8, batch="2026-03", found={"km": 9.0}, policy=policy)
+    >>> again["counted"], again["alarm"], again["suspects"]
+    (False, True, ['km'])
     >>> late = taken_up(first, report=7, batch="2026-01", found={"km": 9.0}, policy=policy)
     >>> late["alarm"], late["suspects"], late["out_of_order"]
     (True, ['km'], True)
@@ -89,11 +94,16 @@ def taken_up(
     batches: list[str] = list(before["batches"]) if before else []
     counted = batch not in batches
     detector = old.step(found) if counted else old
+    last = _last_alarm(before)
+    if counted and detector.alarm:
+        last = {"batch": batch, "suspects": list(detector.suspects)}
+    mine = last if last and last["batch"] == batch else None
     return {
         "budget": policy.alarm_budget.windows,
         "detector": detector.to_dict(),
-        "alarm": detector.alarm and counted,
-        "suspects": list(detector.suspects) if counted else [],
+        "alarm": mine is not None,
+        "suspects": list(mine["suspects"]) if mine else [],
+        "last_alarm": last,
         "evidence": {name: round(value, 4) for name, value in sorted(found.items(), key=lambda one: -one[1])},
         "counted": counted,
         "out_of_order": counted and bool(batches) and batch < max(batches),
@@ -102,13 +112,24 @@ def taken_up(
     }
 
 
+def _last_alarm(before: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The batch of the last alarm and its suspects; a state that kept none may have been the alarm itself."""
+    if before is None:
+        return None
+    if "last_alarm" not in before and before["alarm"]:
+        return {"batch": before["batches"][-1], "suspects": before["suspects"]}
+    found: dict[str, Any] | None = before.get("last_alarm")
+    return found
+
+
 def told_of(state: Mapping[str, Any]) -> str:
     """The state in one line."""
     windows, budget = state["detector"]["windows"], state["budget"]
+    who = ", ".join(state["suspects"][:5]) or "no single column, all together"
     if not state["counted"]:
-        return f"the batch was counted before (report {state['previous']}); the evidence is unchanged"
+        stands = f", and so is its alarm: {who}" if state["alarm"] else ""
+        return f"the batch was counted before (report {state['previous']}); the evidence is unchanged{stands}"
     late = "; the batch came after later ones" if state["out_of_order"] else ""
     if state["alarm"]:
-        who = ", ".join(state["suspects"][:5]) or "no single column, all together"
         return f"evidence of {windows} windows reaches the budget of {budget}: {who}{late}"
     return f"evidence of {windows} windows is within the budget of {budget}{late}"

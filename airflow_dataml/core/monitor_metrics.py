@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Values before which nothing is foretold.
 LEAST = 3
+# Numbers that differ by less, as a share, are the same but for rounding.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,9 @@ def _learned(metric: MonitorMetric, value: float, history: Sequence[float], leve
     if len(history) < LEAST:
         reason = f"{len(history)} batches before, {LEAST} are needed to say what is usual"
         return MetricState(metric.name, value, "unknown", history=len(history), reason=reason)
+    warns = metric.warn is not None and _worse(metric, value, metric.warn)
+    if _same(min(history), max(history)):
+        return _constant(metric, value, history, warns=warns)
     special = load("scipy.special", extra="monitoring")
     n, middle = len(history), fmean(history)
     tail = level / 2 if metric.direction == "both" else level
@@ -100,7 +105,19 @@ def _learned(metric: MonitorMetric, value: float, history: Sequence[float], leve
     low = middle - half if metric.direction != "lower" else None
     high = middle + half if metric.direction != "higher" else None
     fails = (low is not None and value < low) or (high is not None and value > high)
-    warns = metric.warn is not None and _worse(metric, value, metric.warn)
     return MetricState(
         metric.name, value, "fail" if fails else "warn" if warns else "pass", low, high, history=n
     )
+
+
+def _constant(metric: MonitorMetric, value: float, history: Sequence[float], *, warns: bool) -> MetricState:
+    """What never varied foretells no distance from which on a number is unusual."""
+    always, n = history[0], len(history)
+    if _same(value, always):
+        return MetricState(metric.name, value, "warn" if warns else "pass", always, always, history=n)
+    reason = f"{value:.6g}, and the {n} batches before are all {always:.6g}: what is unusual cannot be told"
+    return MetricState(metric.name, value, "warn" if warns else "unknown", history=n, reason=reason)
+
+
+def _same(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=_ROUNDING, abs_tol=_ROUNDING)

@@ -110,7 +110,9 @@ class MonitorPolicy(BaseModel):
     :param importance: share of the champion's newest explanation below which a feature's drift is a warning alone.
     :param counting: how many features must have drifted for the window to fail.
     :param labels_from: how many of the batches scored before are judged again by the labels there are now.
-    :param max_label_delay: labels that are not there so long after their predictions are late.
+    :param max_label_delay: labels that are not there so long after their predictions are late. They are looked for in
+        the current batch and the ``labels_from`` before it, so it needs ``labels_from``: when a batch is looked at
+        for the first time, its own labels are hardly ever late.
     :param min_label_share: share of a batch's predictions whose labels must be there by then.
     :param max_prediction_delay: a batch that has no predictions so long after it was published is late.
     :param attribution_tolerance: share of attribution that may move to other features since the explanation of the
@@ -170,6 +172,12 @@ class MonitorPolicy(BaseModel):
             raise ValueError(msg)
         if self.counting is not None and self.counting.important and self.importance is None:
             msg = "counting.important needs importance, the share from which on a feature is an important one"
+            raise ValueError(msg)
+        if self.max_label_delay is not None and not self.labels_from:
+            msg = (
+                "max_label_delay needs labels_from, how many batches before are looked at again: a batch that was just "
+                "scored has no late labels"
+            )
             raise ValueError(msg)
         return self
 

@@ -100,24 +100,37 @@ def alarm_findings(state: Mapping[str, Any], text: str, *, score: str) -> dict[s
 
 
 def verdict_of(body: Mapping[str, Any], policy: MonitorPolicy) -> str:
-    """``fail`` for decay, moved predictions, a failed metric or too many drifted features; ``warn`` for what else was found."""
+    """``fail`` for decay, moved predictions, a failed metric or too many drifted features; ``warn`` for what else was found.
+
+    What surely fails does so whatever the window's size: decay may be an earlier batch's. ``unknown`` where the window
+    is small, or nothing was tested.
+    """
     findings = {kind for kind, texts in body["findings"].items() if texts}
-    if body["rows"] < policy.min_rows:
-        return "warn" if "late" in findings else "unknown"
     counting = body.get("counting")
     if findings & set(_FAILING) or (counting and counting["failed"]):
         return "fail"
+    if body["rows"] < policy.min_rows:
+        return "warn" if "late" in findings else "unknown"
     if findings or body.get("warnings"):
         return "warn"
-    return "unknown" if body["blind"] or body["reference"] is None else "pass"
+    return "unknown" if body["blind"] or body["reference"] is None or not _tested(body) else "pass"
+
+
+def _tested(body: Mapping[str, Any]) -> bool:
+    """Whether a single test of inputs or predictions was held: the reference too may have too few rows."""
+    return bool(body.get("inputs") or body.get("prediction"))
 
 
 def incident_of(body: Mapping[str, Any], verdict: str) -> tuple[str, str, str] | None:
     """Kind, severity and title of the incident that a report about a model opens, if it does.
 
-    What never came is an incident of its own, see :func:`late_incident`.
+    What never came is an incident of its own, see :func:`late_incident`. An alarm that is only handed on has had its
+    incident, which somebody may have resolved.
     """
-    found = {kind: texts for kind, texts in body["findings"].items() if texts and kind != "late"}
+    state = body.get("over_time") or {}
+    had = None if state.get("counted", True) else state["told"]
+    left = {kind: [text for text in texts if text != had] for kind, texts in body["findings"].items()}
+    found = {kind: texts for kind, texts in left.items() if texts and kind != "late"}
     if not found:
         return None
     kind = "decay" if any(found.get(one) for one in _DECAY) else "drift"
@@ -141,5 +154,7 @@ def summary_of(body: Mapping[str, Any]) -> str:
         beside = f"; {over_time['told']}" if over_time else ""
         return f"{len(warned)} warnings of this window alone, first: {warned[0]}{beside}"
     if not found and body["reference"] is None:
-        return "no batch was scored before: there is nothing to compare with yet"
+        return str(body.get("no_reference") or "there is nothing to compare with yet")
+    if not found and not _tested(body):
+        return "nothing was tested: the window or what it is compared with has too few rows"
     return "; ".join(found) or QUIET

@@ -150,10 +150,10 @@ def _outside(column: Mapping[str, Any]) -> float:
     return outer / total if total else 0.0
 
 
-def decayed(*, released: float, now: Interval, policy: MonitorPolicy) -> bool:
-    """Whether the loss is surely above what is borne.
+def decayed(*, released: Interval, now: Interval, policy: MonitorPolicy) -> bool:
+    """Whether the loss is surely above what is borne of the most that it may have been at release.
 
-    :param released: mean loss on the holdout at release.
+    :param released: mean loss on the holdout at release; a holdout is finite too, so it has an interval.
     :param now: mean loss of the window with its interval.
     """
-    return now.low > released * (1 + policy.decay_tolerance)
+    return now.low > released.high * (1 + policy.decay_tolerance)

@@ -12,7 +12,7 @@ from airflow_dataml.operators.facets import Declared
 from airflow_dataml.steps.observe import observe_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Asset
     from airflow.sdk.definitions.context import Context
@@ -95,11 +95,16 @@ class ModelMonitorOperator(DataMLOperator):
         batch = {"partitions": [body["partition_key"]]}
         read = [body["predictions"], body["features"], body["model"], body["reference"]]
         read.append(body["performance"].get("labels"))
+        untested = _untested_of(body)
         findings = [
-            outcome(kind, "fail" if texts else "unknown" if report.verdict == "unknown" else "pass",
-                 type="monitor", actual="; ".join(texts) or None)
+            outcome(
+                kind,
+                "fail" if texts else "unknown" if report.verdict == "unknown" or kind in untested else "pass",
+                type="monitor",
+                actual="; ".join(texts) or None,
+            )
             for kind, texts in body["findings"].items()
-        ]  # fmt: skip
+        ]
         self.tell(
             ledger,
             read=[ref for ref in read if ref],
@@ -107,3 +112,13 @@ class ModelMonitorOperator(DataMLOperator):
             tests=tuple(findings),
             parameters=parameters(policy.model_dump(mode="json")),
         )
+
+
+def _untested_of(body: Mapping[str, Any]) -> set[str]:
+    """Findings that a report could not have made: without labels none of decay, without scores to compare none of these.
+
+    >>> sorted(_untested_of({"performance": {"now": None}, "prediction": []}))
+    ['decay', 'prediction_drift']
+    """
+    known = {"decay": body["performance"].get("now"), "prediction_drift": body.get("prediction")}
+    return {kind for kind, found in known.items() if not found}

@@ -17,7 +17,7 @@ from airflow_dataml.core.monitor_verdict import (
     verdict_of,
     window_findings,
 )
-from airflow_dataml.steps.observing import SCORE, Look, find_reference, find_window
+from airflow_dataml.steps.observing import SCORE, Look, find_reference, find_window, no_reference
 from airflow_dataml.steps.observing import Window as Window  # noqa: PLC0414 - where it was first
 from airflow_dataml.steps.observing_arrivals import earlier_batches
 from airflow_dataml.steps.observing_attribution import measure_attribution
@@ -120,6 +120,7 @@ def _looked(look: Look, reference: Reference | None) -> tuple[dict[str, Any], di
     optional = {
         "branch": look.branch,
         "reference_batch": reference.batch if reference else None,
+        "no_reference": None if reference else no_reference(look.ledger, window),
         "distances": drift.distances,
         "warnings": warnings[:_WARNINGS],
         "slices": slices,
@@ -181,8 +182,9 @@ def _record(look: Look, run: TaskRun, body: dict[str, Any], evidence: Mapping[st
         sources = [window.predictions, window.features, window.champion]
         sources += [look.labels.version] if restated(look.labels, window) else []
         ledger.lineage.add((Edge(version_node(v.version_id), node, "monitored") for v in sources), run=run)
+        quiet = "branch" in body or _replaced(look, body)
         for incident in (incident_of(body, verdict), late_incident(body)):
-            if incident is not None and "branch" not in body:
+            if incident is not None and not quiet:
                 kind, severity, title = incident
                 ledger.incidents.open(
                     asset=look.subject, kind=kind, severity=severity, title=title, report_id=report.report_id
@@ -196,3 +198,17 @@ def _record(look: Look, run: TaskRun, body: dict[str, Any], evidence: Mapping[st
         report.body["summary"],
     )
     return report
+
+
+def _replaced(look: Look, body: Mapping[str, Any]) -> bool:
+    """Whether another version is the champion meanwhile: nobody can act on an alarm about the one that was watched."""
+    champion = look.ledger.versions.alias(look.window.champion.asset, "champion")
+    if champion is None or champion.version_id == look.window.champion.version_id:
+        return False
+    log.info(
+        "Batch %s was scored by %s, and the champion is %s meanwhile: the report opens no incident",
+        body["partition_key"],
+        look.window.champion.ref,
+        champion.ref,
+    )
+    return True

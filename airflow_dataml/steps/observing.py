@@ -136,7 +136,7 @@ def earlier_parts(ledger: Ledger, window: Window, *, limit: int) -> list[Part]:
 def find_reference(
     ledger: Ledger, warehouse: Warehouse, window: Window, policy: MonitorPolicy
 ) -> Reference | None:
-    """Return what the policy says to compare with; ``None`` where no batch was scored before.
+    """Return what the policy says to compare with; ``None`` where no batch before can be, see :func:`no_reference`.
 
     :raises SpecError: a pinned version lacks a feature, or was profiled on other grids.
     """
@@ -159,10 +159,31 @@ def find_reference(
 def _previous(ledger: Ledger, warehouse: Warehouse, window: Window) -> Reference | None:
     for part in earlier_parts(ledger, window, limit=1):
         before = window_of(ledger, part)
-        scores = score_cells(warehouse, before.part) if window.champion.facts["score_cells"] else ()
-        return Reference(
+        # Another model's scores say nothing of the data.
+        same = before.champion.version_id == window.champion.version_id
+        scores = score_cells(warehouse, before.part) if same and window.champion.facts["score_cells"] else ()
+        found = Reference(
             before.features.ref, before.features, before.features_parts, scores, before.part.partition_key
         )
+        return None if _unlike(found, window) else found
+    return None
+
+
+def no_reference(ledger: Ledger, window: Window) -> str:
+    """Why the batch before is no reference, in words."""
+    for part in earlier_parts(ledger, window, limit=1):
+        before = window_of(ledger, part)
+        found = Reference(before.features.ref, before.features, before.features_parts, ())
+        return f"batch {part.partition_key} before is no reference: {_unlike(found, window)}"
+    return "no batch was scored before: there is nothing to compare with yet"
+
+
+def _unlike(reference: Reference, window: Window) -> str | None:
+    """Why two profiles cannot be compared; ``None`` where they can."""
+    try:
+        _comparable(reference, window)
+    except (NotFoundError, SpecError) as err:
+        return str(err)
     return None
 
 
@@ -186,7 +207,7 @@ def score_cells(warehouse: Warehouse, part: Part) -> tuple[tuple[int, int], ...]
     """The champion's scores of a batch as cells of the histogram from 0 to 1."""
     found = warehouse.query(
         f"""SELECT width_bucket({SCORE}, 0, 1, %s) AS cell, count(*) AS n FROM {part.relation.quoted}
-            WHERE model_role = 'champion' AND {SCORE} IS NOT NULL GROUP BY 1 ORDER BY 1""",
+            WHERE model_role = 'champion' AND abs({SCORE}) < 'Infinity' GROUP BY 1 ORDER BY 1""",
         [CELLS],
     )
     return tuple((row["cell"], row["n"]) for row in found)

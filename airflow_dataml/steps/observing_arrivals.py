@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from airflow_dataml.core.monitor_policy import MonitorPolicy
     from airflow_dataml.core.ports import Ledger, Warehouse
+    from airflow_dataml.core.statistics import Interval
     from airflow_dataml.steps.observing_labels import Labels, Realised
 
 # Batches without predictions that one report names.
@@ -52,7 +53,7 @@ def judge_earlier(
     warehouse: Warehouse,
     arrivals: Sequence[Arrival],
     *,
-    released: float | None,
+    released: Interval | None,
     seen: Mapping[str, int],
     policy: MonitorPolicy,
     now: datetime,
@@ -90,13 +91,13 @@ def judge_earlier(
     return told, findings
 
 
-def decay_text(released: float, now: Any, policy: MonitorPolicy, *, batch: str | None = None) -> str:
+def decay_text(released: Interval, now: Interval, policy: MonitorPolicy, *, batch: str | None = None) -> str:
     """A loss that has grown, in words."""
-    growth = now.estimate / released - 1 if released else float("inf")
+    growth = now.estimate / released.estimate - 1 if released.estimate else float("inf")
     which = f" of batch {batch}" if batch is not None else ""
     return (
-        f"loss{which} {now.estimate:.4f} [{now.low:.4f}, {now.high:.4f}] against {released:.4f} at release "
-        f"({growth:+.0%}, borne {policy.decay_tolerance:+.0%})"
+        f"loss{which} {now.estimate:.4f} [{now.low:.4f}, {now.high:.4f}] against {released.estimate:.4f} "
+        f"[{released.low:.4f}, {released.high:.4f}] at release ({growth:+.0%}, borne {policy.decay_tolerance:+.0%})"
     )
 
 

@@ -81,13 +81,18 @@ def labels_of(
     return Labels(head, mine or window.features_parts, tuple(keys))
 
 
-def released_loss(ledger: Ledger, window: Window) -> float | None:
-    """The champion's mean loss on the holdout at its release."""
+def released_loss(ledger: Ledger, window: Window) -> Interval | None:
+    """The champion's mean loss on the holdout at its release; reports that kept no interval are taken at their word."""
     champion = window.champion
     evaluation = ledger.reports.latest(
         asset=champion.asset, kind="evaluation", version_id=champion.version_id
     )
-    return float(evaluation.body["challenger"]["loss"]["estimate"]) if evaluation else None
+    if evaluation is None:
+        return None
+    loss = evaluation.body["challenger"]["loss"]
+    estimate = float(loss["estimate"])
+    low, high = (estimate if loss.get(side) is None else float(loss[side]) for side in ("low", "high"))
+    return Interval(estimate, low, high, float(loss.get("level") or 0), int(loss.get("n") or 0))
 
 
 def realised(warehouse: Warehouse, window: Window, labels: Labels) -> Realised:
@@ -101,7 +106,7 @@ def realised(warehouse: Warehouse, window: Window, labels: Labels) -> Realised:
 
 
 def loss_sql(warehouse: Warehouse, window: Window, labels: Labels, *, beside: Sequence[str] = ()) -> str:
-    """SQL of one row per prediction with its ``loss``, null where there is no label.
+    """SQL of one row per prediction with its ``loss``, null where there is no label or it is no finite number.
 
     :param beside: columns of the scored dataset that are wanted too, as ``b0`` and so on.
     """
@@ -119,18 +124,23 @@ def loss_sql(warehouse: Warehouse, window: Window, labels: Labels, *, beside: Se
         # Outer joins, and a fence that keeps them so: of inner ones over many keys the planner expects one row, and loops.
         join = f"LEFT JOIN ({more}) s ON {' AND '.join(f'p.{name} = s.{name}' for name in names)}"
         wanted += "".join(f", s.{quote_identifier(name)}::text AS b{i}" for i, name in enumerate(beside))
-    return f"""SELECT {formula} AS loss {"".join(f", b{i}" for i in range(len(beside)))} FROM (
+    also = "".join(f", b{i}" for i in range(len(beside)))
+    # One NaN would make every sum NaN, which is no more than anything: nothing would ever count as decay.
+    finite = f"abs(loss) < 'Infinity' AND abs({SCORE}) < 'Infinity'"
+    return f"""SELECT CASE WHEN {finite} THEN loss END AS loss {also} FROM (
+               SELECT {formula} AS loss, {SCORE} {also} FROM (
                  SELECT l.label_read AS y, p.{SCORE}, greatest(1e-7, least(1 - 1e-7, p.{SCORE})) AS p{wanted}
                  FROM {window.part.relation.quoted} p LEFT JOIN ({label}) l ON {same} {join}
-                 WHERE p.model_role = 'champion' AND p.{SCORE} IS NOT NULL OFFSET 0) joined"""
+                 WHERE p.model_role = 'champion' AND p.{SCORE} IS NOT NULL OFFSET 0) joined) measured"""
 
 
 def performance_body(
-    released: float | None, found: Realised, now: Interval | None, labels: Labels, window: Window
+    released: Interval | None, found: Realised, now: Interval | None, labels: Labels, window: Window
 ) -> dict[str, Any]:
     """What a report says of realised performance."""
     body: dict[str, Any] = {
-        "released": released,
+        "released": released.estimate if released else None,
+        "released_high": released.high if released else None,
         "now": now.to_dict() if now else None,
         "labelled": found.rows,
         "scored": found.scored,

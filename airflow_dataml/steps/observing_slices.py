@@ -164,6 +164,9 @@ def slice_losses(
     usual: dict[tuple[str, str], list[float]] = {}
     for body in earlier:
         for one in (body.get("slices") or {}).get("performance") or ():
+            # Sums that were not finite were written down as nothing.
+            if one["total"] is None or one["squares"] is None:
+                continue
             sums = usual.setdefault((one["column"], one["value"]), [0, 0.0, 0.0])
             for place, name in enumerate(("rows", "total", "squares")):
                 sums[place] += one[name]

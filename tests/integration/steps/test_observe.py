@@ -20,10 +20,11 @@ from tests.integration.steps.test_models import GOOD, Deployment
 from tests.support import declare, identity
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from airflow_dataml.adapters.postgres.ledger import PostgresLedger
-    from airflow_dataml.core.datasets import Version
+    from airflow_dataml.core.datasets import Part, Version
     from airflow_dataml.core.governance import Report
 
 COLUMNS = (
@@ -119,6 +120,46 @@ class Watched(Deployment):
             run=run, fact=run.fact(asset), kind=kind, verdict="pass", body=body, version_id=version.version_id
         )
 
+    def succeed(self) -> None:
+        """Put another version in the champion's place."""
+        version, _ = self.challenge()
+        run = self.ledger.runs.begin(identity("succeed"), input_digest="x")
+        self.ledger.versions.move_alias(
+            asset="ride_late", name="champion", version_id=version.version_id, run=run
+        )
+
+    def scores_part(self, key: str) -> Part:
+        """The rows of a month's scores, open for writing."""
+        head = self.ledger.versions.find("ride_scores")
+        manifest = self.ledger.versions.manifest(head.version_id)
+        part = next(p for p in manifest if p.partition_key == key)
+        self.ledger.connection.execute(f"ALTER TABLE {part.relation.quoted} DISABLE TRIGGER USER")
+        return part
+
+    def outcomes(self, lates: Sequence[str], month: int = 3) -> None:
+        """Bring labels of a month in as a dataset of its own."""
+        declare(self.ledger, "outcomes")
+        path = self.folder / "outcomes.csv"
+        path.write_text(
+            "id,late\n" + "".join(f"{month * 10_000 + i},{late}\n" for i, late in enumerate(lates))
+        )
+        staged = stage_csv(
+            ledger=self.ledger,
+            store=self.ledger.store,
+            identity=identity("stage", "outcomes"),
+            target=Target("outcomes", "append", None, location="public.outcomes"),
+            path=path,
+            columns=(Column("id", "integer"), Column("late", "double precision")),
+        )
+        publish_part(
+            ledger=self.ledger,
+            store=self.ledger.store,
+            identity=identity("publish", "outcomes"),
+            staged=staged,
+            place=place_of(self.ledger, "outcomes", "public.outcomes", Layout()),
+            require_check=False,
+        )
+
     @property
     def incidents(self) -> list[tuple[str, str]]:
         """Kind and severity of all incidents, oldest first."""
@@ -127,7 +168,7 @@ class Watched(Deployment):
 
 @pytest.fixture
 def watched(ledger: PostgresLedger, tmp_path: Path) -> Watched:
-    deployment = Watched(ledger, tmp_path, GOOD)
+    deployment = Watched(ledger, tmp_path, GOOD, GOOD)
     deployment.first_champion()
     return deployment
 
@@ -150,6 +191,22 @@ class TestReference:
         assert "km values moved" in report.body["summary"]
         with pytest.raises(NotFoundError, match="feature in ride_scores@1 'km' does not exist"):
             watched.look("2026-03", run="x", reference="ride_scores@1")
+
+    def test_a_batch_before_that_cannot_be_compared_is_no_reference(self, watched: Watched) -> None:
+        watched.watch(3, reference="previous")
+        watched.ledger.connection.execute(
+            "UPDATE dataml.part SET profile = profile #- '{columns,km}' WHERE partition_key = '2026-03'"
+        )
+        report = watched.watch(4, reference="previous")
+        assert (report.verdict, report.body["reference"], report.body["inputs"]) == ("unknown", None, [])
+        assert "batch 2026-03 before is no reference: feature in rides@3 'km'" in report.body["summary"]
+
+    def test_scores_of_another_model_are_no_reference(self, watched: Watched) -> None:
+        watched.watch(3, reference="previous")
+        watched.succeed()
+        report = watched.watch(4, reference="previous")
+        assert (report.body["reference_batch"], report.body["prediction"]) == ("2026-03", [])
+        assert watched.watch(5, reference="previous").body["prediction"]
 
     def test_what_is_no_reference_is_refused(self) -> None:
         with pytest.raises(ValidationError, match="is not 'training', 'previous' or a dataset version"):
@@ -294,30 +351,41 @@ class TestLabels:
 
     def test_labels_may_come_in_a_dataset_of_their_own(self, watched: Watched) -> None:
         watched.watch(3, said={"labelled": 0.0})
-        declare(watched.ledger, "outcomes")
-        path = watched.folder / "outcomes.csv"
-        path.write_text("id,late\n" + "".join(f"{30_000 + i},{'t' if i % 3 else 'f'}\n" for i in range(1500)))
-        staged = stage_csv(
-            ledger=watched.ledger,
-            store=watched.ledger.store,
-            identity=identity("stage", "outcomes"),
-            target=Target("outcomes", "append", None, location="public.outcomes"),
-            path=path,
-            columns=(Column("id", "integer"), Column("late", "boolean")),
-        )
-        publish_part(
-            ledger=watched.ledger,
-            store=watched.ledger.store,
-            identity=identity("publish", "outcomes"),
-            staged=staged,
-            place=place_of(watched.ledger, "outcomes", "public.outcomes", Layout()),
-            require_check=False,
-        )
+        watched.outcomes(["1" if i % 3 else "0" for i in range(1500)])
         report = watched.look("2026-03", run="outcomes", labels="outcomes")
         performance = report.body["performance"]
         assert (performance["labelled"], performance["labels"]) == (1500, "outcomes@1")
         graph = watched.ledger.lineage.walk(f"report:{report.report_id}", direction="upstream", depth=1)
         assert "outcomes@1" in {node.label for node in graph.nodes}
+
+    def test_labels_that_are_no_numbers_do_not_hide_decay(self, watched: Watched) -> None:
+        watched.watch(3, said={"labelled": 0.0})
+        part = watched.scores_part("2026-03")
+        scores = watched.ledger.warehouse.query(f"SELECT score FROM {part.relation.quoted} ORDER BY id")
+        wrong = ["0" if row["score"] > 0.5 else "1" for row in scores]
+        watched.outcomes(["NaN", "Infinity", *wrong[2:]])
+        report = watched.look("2026-03", run="outcomes", labels="outcomes", slices=["kind"])
+        assert (report.body["performance"]["labelled"], report.verdict) == (1998, "fail")
+        assert len(report.body["findings"]["decay"]) == 1
+        assert sum(one["rows"] for one in report.body["slices"]["performance"]) == 1998
+
+    def test_a_score_that_is_no_number_is_left_out(self, watched: Watched) -> None:
+        watched.watch(3)
+        part = watched.scores_part("2026-03")
+        watched.ledger.connection.execute(f"UPDATE {part.relation.quoted} SET score = 'NaN' WHERE id = 30000")
+        report = watched.look("2026-03", run="spoilt")
+        assert report.body["performance"]["labelled"] == 1999
+        assert {s["n_current"] for s in report.body["prediction"]} == {1999}
+
+    def test_slices_that_were_written_down_as_nothing_are_passed_over(self, watched: Watched) -> None:
+        policy = {"slices": ["kind"], "min_rows": 200}
+        body = watched.watch(3, **policy).body
+        for one in body["slices"]["performance"]:
+            one["total"] = one["squares"] = None
+        champion = watched.ledger.versions.find("ride_late@champion")
+        watched.report("monitor", "ride_late", champion, body)
+        after = watched.watch(4, **policy).body["slices"]["performance"]
+        assert {one["verdict"] for one in after} == {"unknown"}
 
     def test_the_same_task_run_again_sees_the_labels_there_are_now(self, watched: Watched) -> None:
         before = watched.watch(3, said={"labelled": 0.1})
@@ -344,7 +412,11 @@ class TestLabels:
         assert (after.body["findings"]["decay"], after.body["labels"][-1]["judged"]) == ([], False)
 
     def test_what_never_came_is_late(self, watched: Watched) -> None:
-        policy = {"max_label_delay": timedelta(days=7), "max_prediction_delay": timedelta(days=2)}
+        policy: dict[str, Any] = {
+            "labels_from": 1,
+            "max_label_delay": timedelta(days=7),
+            "max_prediction_delay": timedelta(days=2),
+        }
         watched.ingest(3, labelled=0.5)
         watched.score("2026-03")
         watched.ingest(4)
@@ -455,3 +527,13 @@ def test_contributions_that_moved_are_told(watched: Watched) -> None:
     assert report.body["attribution"]["share_shift"] == pytest.approx(0.5)
     assert "50% of the attribution moved" in report.body["findings"]["attribution_drift"][0]
     assert "attribution_drift" not in watched.look("2026-03", run="borne").body["findings"]
+
+
+def test_an_alarm_on_a_model_that_was_replaced_meanwhile_opens_no_incident(watched: Watched) -> None:
+    watched.ingest(3, longer=8.0)
+    watched.score("2026-03")
+    watched.succeed()
+    report = watched.look("2026-03")
+    assert (report.verdict, watched.incidents) == ("fail", [])
+    assert watched.watch(4, said={"longer": 8.0}).verdict == "fail"
+    assert watched.incidents

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from airflow_dataml.core.monitor_evidence import factors
+from airflow_dataml.core.monitor_evidence import factors, taken_up, told_of
 from airflow_dataml.core.monitor_policy import MonitorPolicy
 from airflow_dataml.core.profiles import cells_of
 
@@ -43,3 +43,20 @@ def test_a_quiet_window_speaks_for_quiet_whatever_is_borne() -> None:
 
 def test_too_few_rows_say_nothing() -> None:
     assert _said(MonitorPolicy(alarm_budget=90, min_rows=5000)) == {}
+
+
+def test_looking_again_hands_the_alarm_on_until_the_next_one() -> None:
+    policy, state = MonitorPolicy(alarm_budget=90), None
+    for batch, said in (("1", 0.0), ("2", 9.0), ("2", 0.0), ("3", 0.0), ("2", 0.0)):
+        state = taken_up(state, report=7, batch=batch, found={"km": said}, policy=policy)
+        assert (state["alarm"], state["suspects"]) == ((True, ["km"]) if batch == "2" else (False, []))
+    assert told_of(state or {}).endswith("the evidence is unchanged, and so is its alarm: km")
+    state = taken_up(state, report=8, batch="4", found={"age": 9.0}, policy=policy)
+    assert not taken_up(state, report=9, batch="2", found={"km": 9.0}, policy=policy)["alarm"]
+
+
+def test_an_alarm_written_down_before_it_was_handed_on_is_found() -> None:
+    policy = MonitorPolicy(alarm_budget=90)
+    state = taken_up(None, report=None, batch="1", found={"km": 9.0}, policy=policy)
+    old = {name: value for name, value in state.items() if name != "last_alarm"}
+    assert taken_up(old, report=7, batch="1", found={}, policy=policy)["suspects"] == ["km"]

@@ -57,8 +57,16 @@ def test_a_metric_says_one_thing(said: dict[str, Any], why: str) -> None:
         ({"reference": "rides@current"}, "is not 'training', 'previous' or a dataset version"),
         ({"reference": "previous", "alarm_budget": 9}, "against one reference"),
         ({"counting": {}, "alarm_budget": 9}, "judges single windows"),
+        ({"max_label_delay": "P7D"}, "max_label_delay needs labels_from"),
     ],
-    ids=["twice", "importance", "alias", "previous with a budget", "counting with a budget"],
+    ids=[
+        "twice",
+        "importance",
+        "alias",
+        "previous with a budget",
+        "counting with a budget",
+        "late but never",
+    ],
 )
 def test_what_does_not_fit_together_is_refused(said: dict[str, Any], why: str) -> None:
     with pytest.raises(ValidationError, match=why):

@@ -70,6 +70,7 @@ class TestWindow:
 def body(*, rows: int = 1000, **said: Any) -> dict[str, Any]:
     findings = {"decay": [], "prediction_drift": [], "input_drift": []} | said.pop("findings", {})
     plain = {"model": "m@1", "partition_key": "k", "reference": "d@1", "blind": [], "rows": rows}
+    plain |= {"inputs": [{"column": "x"}], "prediction": []}
     return plain | {"findings": findings} | said
 
 
@@ -79,6 +80,8 @@ def body(*, rows: int = 1000, **said: Any) -> dict[str, Any]:
         ({}, "pass", None),
         ({"blind": ["x"]}, "unknown", None),
         ({"reference": None}, "unknown", None),
+        ({"inputs": []}, "unknown", None),
+        ({"inputs": [], "prediction": [{"column": "score"}]}, "pass", None),
         ({"warnings": ["x moved"]}, "warn", None),
         ({"findings": {"input_drift": ["x moved"]}}, "warn", ("drift", "low")),
         (
@@ -91,7 +94,17 @@ def body(*, rows: int = 1000, **said: Any) -> dict[str, Any]:
         ({"findings": {"estimated_decay": ["loss expected"]}}, "fail", ("decay", "medium")),
         ({"findings": {"metric_failed": ["m is 3"]}}, "fail", ("drift", "medium")),
         ({"findings": {"late": ["labels"]}, "rows": 3}, "warn", None),
-        ({"findings": {"decay": ["loss"]}, "rows": 3}, "unknown", ("decay", "high")),
+        ({"findings": {"decay": ["loss"]}, "rows": 3}, "fail", ("decay", "high")),
+        ({"findings": {"metric_failed": ["m is 3"]}, "rows": 3}, "fail", ("drift", "medium")),
+        ({"rows": 3}, "unknown", None),
+        (
+            {
+                "findings": {"prediction_drift": ["counted before"]},
+                "over_time": {"counted": False, "told": "counted before"},
+            },
+            "fail",
+            None,
+        ),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -113,6 +126,7 @@ def test_what_is_late_is_an_incident_of_its_own() -> None:
 
 def test_a_quiet_report_says_so() -> None:
     assert summary_of(body()) == "no drift and no decay beyond the tolerances"
+    assert "nothing was tested" in summary_of(body(inputs=[]))
 
 
 def test_a_metric_without_a_past_is_unknown() -> None:
@@ -122,3 +136,19 @@ def test_a_metric_without_a_past_is_unknown() -> None:
         "unknown",
         "2 batches before, 3 are needed to say what is usual",
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict", "reason"),
+    [
+        (0.1 + 0.2, "pass", None),
+        (0.31, "unknown", "0.31, and the 3 batches before are all 0.3: what is unusual cannot be told"),
+    ],
+    ids=["rounding", "another value"],
+)
+def test_a_past_that_never_varied_foretells_no_distance(
+    value: float, verdict: str, reason: str | None
+) -> None:
+    metric = MonitorMetric(name="m", sql="SELECT 1", direction="both", learned=5)
+    state = judge_metric(metric, value, [0.3, 0.3, 0.3], level=0.01)
+    assert (state.verdict, state.reason) == (verdict, reason)

@@ -111,8 +111,10 @@ class TestColumnShifts:
 
 
 @pytest.mark.parametrize(
-    ("low", "expected"), [(0.25, False), (0.27, True)], ids=["may be borne", "surely beyond"]
+    ("low", "high", "expected"),
+    [(0.25, 0.2, False), (0.27, 0.2, True), (0.27, 0.21, False)],
+    ids=["may be borne", "surely beyond", "the holdout may have been a lucky one"],
 )
-def test_decay_is_a_loss_surely_beyond_what_is_borne(low: float, expected: bool) -> None:
-    now = Interval(0.3, low, 0.4, 0.99, 1000)
-    assert decayed(released=0.2, now=now, policy=MonitorPolicy(decay_tolerance=0.3)) is expected
+def test_decay_is_a_loss_surely_beyond_what_is_borne(low: float, high: float, expected: bool) -> None:
+    released, now = Interval(0.2, 0.19, high, 0.95, 500), Interval(0.3, low, 0.4, 0.99, 1000)
+    assert decayed(released=released, now=now, policy=MonitorPolicy(decay_tolerance=0.3)) is expected
