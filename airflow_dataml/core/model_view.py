@@ -128,6 +128,8 @@ def window_view(body: Mapping[str, Any]) -> WindowView:
     """
     policy, performance = _object(body.get("policy")), _object(body.get("performance"))
     released, borne = _number(performance.get("released")), _number(policy.get("decay_tolerance"))
+    # The release has an error of its own; reports before it was counted hold the estimate alone.
+    surely = _number(performance.get("released_high", released))
     return WindowView(
         summary=_text(body.get("summary")),
         partition_key=_text(body.get("partition_key")),
@@ -141,7 +143,7 @@ def window_view(body: Mapping[str, Any]) -> WindowView:
         prediction=_shifts(body.get("prediction")),
         released=released,
         now=_estimate(performance.get("now")),
-        limit=None if released is None or borne is None else released * (1 + borne),
+        limit=None if surely is None or borne is None else surely * (1 + borne),
         findings={kind: _texts(texts) for kind, texts in _object(body.get("findings")).items()},
         feed_broken=tuple(_texts(body.get("feed_broken"))),
         blind=tuple(_texts(body.get("blind"))),

@@ -182,9 +182,10 @@ def _record(look: Look, run: TaskRun, body: dict[str, Any], evidence: Mapping[st
         sources = [window.predictions, window.features, window.champion]
         sources += [look.labels.version] if restated(look.labels, window) else []
         ledger.lineage.add((Edge(version_node(v.version_id), node, "monitored") for v in sources), run=run)
-        quiet = "branch" in body or _replaced(look, body)
-        for incident in (incident_of(body, verdict), late_incident(body)):
-            if incident is not None and not quiet:
+        # What never came is missing whoever is champion.
+        found = None if _replaced(look, body) else incident_of(body, verdict)
+        for incident in (found, late_incident(body)):
+            if incident is not None and "branch" not in body:
                 kind, severity, title = incident
                 ledger.incidents.open(
                     asset=look.subject, kind=kind, severity=severity, title=title, report_id=report.report_id
