@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_dataml.core.governance import Report
 
 _NUMBERS = itertools.count()
-np = pytest.importorskip("numpy")
+np = import_module("numpy")
 KEY = month_key(BROKEN)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from airflow_dataml.core.blame_replay import (
     untouched,
 )
 
-np = pytest.importorskip("numpy")
+np = import_module("numpy")
 
 
 @pytest.fixture
