@@ -7,9 +7,10 @@ import hashlib
 import logging
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from airflow.sdk.definitions.asset import AssetNameRef
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow.triggers.shared_stream import SharedStreamProducer
 
 from airflow_dataml.adapters.postgres.arrivals import following, highest
@@ -18,7 +19,7 @@ from airflow_dataml.core.errors import DataMLError
 from airflow_dataml.triggers.listening import hearing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
     from airflow.triggers.shared_stream import AdvanceItem
 
@@ -210,3 +211,37 @@ def _store_of(store: Any, asset: str) -> Any:
         return store[AssetNameRef(asset)]
     except KeyError:
         return store
+
+
+class _AnnouncedEventTrigger(BaseEventTrigger):
+    """Fires for everything that its announcer brings, in order.
+
+    :cvar news: what the announcer brings; anything else in its stream asks for the state store.
+    """
+
+    news: ClassVar[type[Any]]
+
+    @classmethod
+    def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> Announcer:
+        """Return what reads the ledger and keeps the watermark."""
+        return cls(**kwargs).announcer()
+
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
+        """Fire for each; the announcer's first item asks for the state store."""
+        async for item in shared_stream:
+            if isinstance(item, self.news):
+                yield TriggerEvent(item.payload())
+            elif not item.done():
+                item.set_result(self.asset_state_store)
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Fire for each where there is no shared stream; the watermark follows at once."""
+        announcer = self.announcer()
+        async with aclosing(announcer.arrivals(self.asset_state_store)) as arrivals:
+            async for one in arrivals:
+                yield TriggerEvent(one.payload())
+                await announcer.settle(one.number)
+
+    def announcer(self) -> Announcer:
+        """Return what reads the ledger and keeps the watermark."""
+        raise NotImplementedError

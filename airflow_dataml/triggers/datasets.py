@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_dataml import config
 from airflow_dataml.adapters.postgres.arrivals import newest
 from airflow_dataml.core.arrivals import Arrival, Awaited
 from airflow_dataml.core.datasets import CURRENT
 from airflow_dataml.core.errors import BackendError, DataMLError, SpecError
-from airflow_dataml.triggers.announcing import Announcer, versions_of
+from airflow_dataml.triggers.announcing import Announcer, _AnnouncedEventTrigger, versions_of
 from airflow_dataml.triggers.listening import hearing
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ class DatasetVersionTrigger(BaseTrigger):
         return arrival, self.awaited.lacks(arrival)
 
 
-class DatasetVersionEventTrigger(BaseEventTrigger):
+class DatasetVersionEventTrigger(_AnnouncedEventTrigger):
     """Fires for every version of a dataset, in order; for an ``AssetWatcher``.
 
     The number of the last version that Airflow stored an event of is kept in the state store of the watched
@@ -141,6 +140,8 @@ class DatasetVersionEventTrigger(BaseEventTrigger):
     :param dataml_conn_id: connection of the ledger; ``[dataml] conn_id`` unless given.
     :param poll_interval: seconds, or a time span, after which it looks although nothing was told.
     """
+
+    news = Arrival
 
     def __init__(
         self,
@@ -185,27 +186,6 @@ class DatasetVersionEventTrigger(BaseEventTrigger):
         The connections are shared anyway; what a stream adds is word of when Airflow has stored an event.
         """
         return None if self.trigger_id is None else ("dataml", self.awaited.asset, self.trigger_id)
-
-    @classmethod
-    def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> Announcer:
-        """Return what reads the ledger and keeps the watermark."""
-        return cls(**kwargs).announcer()
-
-    async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
-        """Fire for each version; the announcer's first item asks for the state store."""
-        async for item in shared_stream:
-            if isinstance(item, Arrival):
-                yield TriggerEvent(item.payload())
-            elif not item.done():
-                item.set_result(self.asset_state_store)
-
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Fire for each version where there is no shared stream; the watermark follows at once."""
-        announcer = self.announcer()
-        async with aclosing(announcer.arrivals(self.asset_state_store)) as arrivals:
-            async for arrival in arrivals:
-                yield TriggerEvent(arrival.payload())
-                await announcer.settle(arrival.number)
 
     def announcer(self) -> Announcer:
         """Return what reads the ledger and keeps the watermark."""

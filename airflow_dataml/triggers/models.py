@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_dataml import config
 from airflow_dataml.adapters.postgres.news import following_news, newest_of, news_of
 from airflow_dataml.core.errors import BackendError, DataMLError, SpecError
 from airflow_dataml.core.news import DECAY, DRIFT, AwaitedIncident, AwaitedReport, News, answer_of
-from airflow_dataml.triggers.announcing import Announced, Announcer
+from airflow_dataml.triggers.announcing import Announced, Announcer, _AnnouncedEventTrigger
 from airflow_dataml.triggers.listening import hearing
 
 if TYPE_CHECKING:
@@ -143,7 +142,7 @@ class IncidentTrigger(_NewsTrigger):
         self.awaited = _incident(asset, kinds=kinds, severity=severity, until=until, newer_than=newer_than)
 
 
-class _NewsEventTrigger(BaseEventTrigger):
+class _NewsEventTrigger(_AnnouncedEventTrigger):
     """Fires for everything that comes, in order; for an ``AssetWatcher``.
 
     The number of the last of which Airflow stored an event is kept in the state store of the watched asset, so that
@@ -152,6 +151,8 @@ class _NewsEventTrigger(BaseEventTrigger):
 
     what: str
     awaited: AwaitedReport | AwaitedIncident
+
+    news = News
 
     def __init__(
         self, *, newer_than: int | None, dataml_conn_id: str | None, poll_interval: float | timedelta
@@ -175,27 +176,6 @@ class _NewsEventTrigger(BaseEventTrigger):
     def shared_stream_key(self) -> Hashable | None:
         """Return a key of this trigger's own; what a stream adds is word of when Airflow has stored an event."""
         return None if self.trigger_id is None else ("dataml", self.what, self.awaited.asset, self.trigger_id)
-
-    @classmethod
-    def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> Announcer:
-        """Return what reads the ledger and keeps the watermark."""
-        return cls(**kwargs).announcer()
-
-    async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
-        """Fire for each; the announcer's first item asks for the state store."""
-        async for item in shared_stream:
-            if isinstance(item, News):
-                yield TriggerEvent(item.payload())
-            elif not item.done():
-                item.set_result(self.asset_state_store)
-
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Fire for each where there is no shared stream; the watermark follows at once."""
-        announcer = self.announcer()
-        async with aclosing(announcer.arrivals(self.asset_state_store)) as arrivals:
-            async for news in arrivals:
-                yield TriggerEvent(news.payload())
-                await announcer.settle(news.number)
 
     def announcer(self) -> Announcer:
         """Return what reads the ledger and keeps the watermark."""
