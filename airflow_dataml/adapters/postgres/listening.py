@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import json
 import logging
+import traceback
 import uuid
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -234,7 +235,7 @@ class _Link:
         from psycopg.rows import dict_row
 
         words = Connection(dsn)
-        with words.errors():
+        with words.errors(), _nothing_half_open():
             raw = await psycopg.AsyncConnection.connect(
                 dsn,
                 autocommit=True,
@@ -273,6 +274,16 @@ class _Link:
             async with aclosing(self._raw.notifies(timeout=timeout)) as notifies:
                 async for told in notifies:
                     yield told.channel, told.payload
+
+
+@contextmanager
+def _nothing_half_open() -> Iterator[None]:
+    """Close what a cancelled beginning holds: only its frames know the socket, and they would wait for the collector."""
+    try:
+        yield
+    except asyncio.CancelledError as err:
+        traceback.clear_frames(err.__traceback__)
+        raise
 
 
 def _asset_of(payload: str) -> str | None:

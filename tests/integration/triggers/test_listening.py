@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import tempfile
 import threading
 from contextlib import asynccontextmanager
@@ -159,6 +160,20 @@ class TestSharing:
         for _ in range(3):
             asyncio.run(scene())
         asyncio.run(until(lambda: facts.connections() == 0))
+
+    def test_a_loop_that_ends_while_it_connects_leaves_nothing_either(self, facts: Facts):
+        async def scene(seconds):
+            async with hear():
+                await asyncio.sleep(seconds)
+
+        gc.collect()
+        gc.disable()  # else it might close what was forgotten, or might not
+        try:
+            for step in range(30):
+                asyncio.run(scene(step / 2_000))
+            asyncio.run(until(lambda: facts.connections() == 0))
+        finally:
+            gc.enable()
 
     def test_two_loops_have_two_pairs(self, facts: Facts):
         found = {}
