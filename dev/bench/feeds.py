@@ -7,7 +7,7 @@ decision are those of the product. The model knows the chances exactly as they w
 The second part decides on a ledger with a long past, as the task does: from the monitor report to the decision, which
 is the event of the retrain asset, over a connection of its own.
 
-    python -m dev.bench.feeds [--runs 100] [--decisions 20]
+    python -m dev.bench.feeds [--runs 100] [--decisions 20] [--seed 0]
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from dev.embedded import embedded_postgres, ensure_database
 if TYPE_CHECKING:
     from airflow_dataml.core.datasets import Part
     from airflow_dataml.core.governance import Decision
+    from airflow_dataml.core.statistics import Interval
     from dev.bench.feeds_worlds import Rows
 
 TABLE = Relation("public", "batch")
@@ -69,7 +70,7 @@ class Run:
         self.rows = [profile["rows"] for profile in self.reference]
         self.scores = np.concatenate([self.score(rows) for rows in learnt])
         labels = np.concatenate([self.world.late(rows) for rows in learnt])
-        self.released = float(np.mean(log_losses(labels, self.scores)))
+        self.released = self.mean_loss(labels, self.scores)
 
     def profile(self, rows: Rows) -> dict[str, Any]:
         """Write a batch as a table and have it profiled."""
@@ -88,18 +89,22 @@ class Run:
         """What the model says of rows as they came."""
         return 1 / (1 + np.exp(-self.world.logit(rows)))
 
+    def mean_loss(self, labels: Any, scores: Any) -> Interval:
+        """The mean loss, as evaluation and monitor say it."""
+        losses = log_losses(labels, scores)
+        return mean_interval(
+            len(losses), float(losses.sum()), float((losses**2).sum()), level=POLICY.confidence
+        )
+
     def findings(self, profile: dict[str, Any], scores: Any, labels: Any) -> dict[str, list[str]]:
         """What a monitor finds in a batch."""
         moved = column_shifts(merge_profiles(self.reference), profile, columns=FEATURES, policy=POLICY)
         sides = [_of_scores(side) for side in (self.scores, scores)]
         score = column_shifts(*sides, columns=["score"], policy=POLICY)
-        losses = log_losses(labels, scores)
-        now = mean_interval(
-            len(losses), float(losses.sum()), float((losses**2).sum()), level=POLICY.confidence
-        )
+        now = self.mean_loss(labels, scores)
         worse = decayed(released=self.released, now=now, policy=POLICY)
         return {
-            "decay": [f"loss {now.estimate:.3f} against {self.released:.3f}"] if worse else [],
+            "decay": [f"loss {now.estimate:.3f} against {self.released.estimate:.3f}"] if worse else [],
             "prediction_drift": [f"PSI {s.psi:.3f}" for s in score if s.drifted and s.test == "values"],
             "input_drift": [f"{s.column}: PSI {s.psi:.3f}" for s in moved if s.drifted],
         }
@@ -145,18 +150,20 @@ def _of_scores(scores: Any) -> dict[str, Any]:
     return {"rows": len(scores), "columns": {"score": column}}
 
 
-def matrix(dsn: str, runs: int) -> None:
+def matrix(dsn: str, seeds: range) -> None:
     """Print what was decided in each story, and which faults were named."""
     decided: dict[str, Counter[str]] = defaultdict(Counter)
     named: dict[str, Counter[str]] = defaultdict(Counter)
     with Connection(dsn) as db:
-        for seed in range(runs):
+        for seed in seeds:
             run = Run(db, seed)
             for story, (came, labels) in run.stories().items():
                 decision, faults = run.decide(came, labels)
                 decided[story][decision.action] += 1
                 named[story].update(set(faults))
-    print(f"{runs} worlds, {LEARNT} months of about 3,000 rows learnt, {len(FEATURES)} features\n")
+    print(
+        f"{len(seeds)} worlds from seed {seeds.start}, {LEARNT} months of about 3,000 rows learnt, {len(FEATURES)} features\n"
+    )
     print(f"{'':20} {'expected':13} {'retrain':>8} {'fix_data':>8} {'wait':>8}   named")
     for story, expected in EXPECTED.items():
         counts = "".join(f" {decided[story][action]:8}" for action in ("retrain", "fix_data", "wait"))
@@ -237,12 +244,13 @@ def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--runs", type=int, default=100)
     arguments.add_argument("--decisions", type=int, default=20)
+    arguments.add_argument("--seed", type=int, default=0, help="of the first world")
     said = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder, embedded_postgres(Path(folder) / "data") as server:
         dsn = ensure_database(server, "bench")
         with Connection(dsn) as connection:
             migrate(connection)
-        matrix(dsn, said.runs)
+        matrix(dsn, range(said.seed, said.seed + said.runs))
         soon(dsn, said.decisions)
 
 
