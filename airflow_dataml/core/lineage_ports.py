@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_dataml.core.recorded import Source
+    from airflow_dataml.core.openlineage import ObservedEvent
+    from airflow_dataml.core.recorded import Recorded
 
 
 class Outcome(Protocol):
@@ -29,8 +30,16 @@ class Outcome(Protocol):
 class EventStore(Protocol):
     """Keeps events as they came."""
 
-    def put(self, events: Sequence[Mapping[str, Any]], *, source: Source) -> list[str]:
-        """Keep events durably, each once, and return their keys."""
+    def keep(
+        self, events: Sequence[Recorded], *, seen: Mapping[str, ObservedEvent] | None = None
+    ) -> list[str]:
+        """Keep events durably, each once, and return their keys.
+
+        :param seen: what they say, by their keys, for whoever projects them next.
+        """
+
+    def forget(self) -> None:
+        """Let go of what events say."""
 
     def find(self, keys: Sequence[str]) -> Mapping[str, tuple[int, str, str | None]]:
         """Return id, state and error of events by their keys."""

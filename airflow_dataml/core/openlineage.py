@@ -224,6 +224,20 @@ def key_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def parsed(text: str) -> Any:
+    """Return the JSON of a text; in half the time of the standard library's reader, which reads what nests deeper.
+
+    :raises ValueError: it is no JSON.
+    """
+    # Whoever only tells an event needs none of this.
+    from pydantic_core import from_json
+
+    try:
+        return from_json(text, cache_strings="keys")
+    except ValueError:
+        return json.loads(text)
+
+
 def event_time(value: object) -> datetime:
     """Read an event's time; one without zone is UTC.
 

@@ -28,6 +28,8 @@ _Sources: TypeAlias = dict[DatasetName, set[tuple[str, str, FlowKind, Via]]]
 _Mapped: TypeAlias = tuple[tuple[DatasetName, ColumnMap | None], ...]
 _T = TypeVar("_T")
 _KEPT = 4096
+# What nearly every column says of itself.
+_COPIED = [{"type": "DIRECT", "subtype": "IDENTITY"}]
 _MAPPINGS: dict[bytes, _Mapped] = {}
 
 
@@ -158,6 +160,8 @@ def _objects(items: object) -> list[tuple[int, dict[str, Any]]]:
 
 def _kind(transformations: object) -> tuple[FlowKind, Via]:
     """Return how a column takes part; one that does so directly as well counts as direct."""
+    if transformations == _COPIED:
+        return "direct", "value"
     told = _objects(transformations)
     if not told or any(str(one.get("type")).upper() == "DIRECT" for _, one in told):
         return "direct", "value"

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_dataml.core.errors import LedgerError, SpecError
 from airflow_dataml.core.openlineage import read_event
+from airflow_dataml.core.recorded import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_dataml.core.lineage_ports import EventStore, Projector
-    from airflow_dataml.core.recorded import Source
+    from airflow_dataml.core.openlineage import ObservedEvent
+    from airflow_dataml.core.recorded import Recorded, Source
 
 log = logging.getLogger(__name__)
 
@@ -65,29 +67,25 @@ def store_events(
 
     :param events: OpenLineage events as they came; anything else is refused in words.
     """
-    refused: dict[int, str] = {}
-    read: dict[int, str] = {}
-    for index, event in enumerate(events):
-        try:
-            read[index] = read_event(event).key
-        except SpecError as err:
-            refused[index] = str(err)
-    before = store.find(list(set(read.values())))
-    keys = store.put([events[index] for index in read], source=source)
-    read = dict(zip(read, keys, strict=True))
+    kept, seen, refused = _readable(events, source)
+    read = {index: one.event_key for index, one in kept.items()}
+    keys = list(dict.fromkeys(read.values()))
+    before = store.find(keys)
+    store.keep(list(kept.values()), seen=seen)
     found = store.find(keys)
     waiting = sorted({one[0] for one in found.values() if one[1] == "new"})
     problems: dict[int, tuple[str, ...]] = {}
     for at in range(0, len(waiting), BATCH):
         problems |= _project(projector, waiting[at : at + BATCH])
+    store.forget()
     found = store.find(keys)
     named = store.assets([one[0] for one in found.values()])
     outcomes = [ItemOutcome(i, "refused", detail=(why,)) for i, why in refused.items()]
-    seen: set[str] = set()
+    told: set[str] = set()
     for index, key in read.items():
         event_id, state, error = found[key]
-        known = key in before or key in seen
-        seen.add(key)
+        known = key in before or key in told
+        told.add(key)
         if state == "refused":
             outcomes.append(ItemOutcome(index, "refused", key, (error or "it was refused before",)))
             continue
@@ -98,6 +96,28 @@ def store_events(
             )
         )  # fmt: skip
     return tuple(sorted(outcomes, key=lambda o: o.index))
+
+
+def _readable(
+    events: Sequence[Any], source: Source
+) -> tuple[dict[int, Recorded], dict[str, ObservedEvent], dict[int, str]]:
+    """Return by their places the events as they are kept, what they say by their keys, and why others are refused."""
+    kept: dict[int, Recorded] = {}
+    seen: dict[str, ObservedEvent] = {}
+    refused: dict[int, str] = {}
+    for index, event in enumerate(events):
+        try:
+            one = record(event, source=source) if isinstance(event, dict) else None
+            says = read_event(event, key=one.event_key if one else None)
+        except SpecError as err:
+            refused[index] = str(err)
+            continue
+        if one:
+            kept[index] = one
+            # What had to be mended to be kept may say something else than what came.
+            if one.payload == event:
+                seen[one.event_key] = says
+    return kept, seen, refused
 
 
 def _project(projector: Projector, ids: Sequence[int]) -> dict[int, tuple[str, ...]]:

@@ -2,7 +2,8 @@
 
 The first table: events of about 7.4 kB with 20 columns in and out and 20 column edges each go through the
 whole way (kept as they come, read, projected): those of jobs nobody knew, those of jobs that ran before in
-no order, and these again with another process that takes them in meanwhile, as tasks and receivers do. CPU
+no order, these again as the receiver takes batches, with an answer per event, and with another process that
+takes them in meanwhile, as tasks and receivers do. CPU
 is told apart for this process and the server, because wall time on a busy machine is about the others. The
 second (``--edges``): walks on a graph of versions in layers with hubs, by the depth of the walk, and
 everything upstream of a version.
@@ -32,7 +33,7 @@ from airflow_dataml.adapters.postgres.graph import PostgresLineage
 from airflow_dataml.adapters.postgres.lineage_inbox import PostgresInbox
 from airflow_dataml.adapters.postgres.lineage_projection import PostgresProjection
 from airflow_dataml.adapters.postgres.migrate import migrate
-from airflow_dataml.steps.lineage import project_pending
+from airflow_dataml.steps.lineage import project_pending, store_events
 from dev.embedded import embedded_postgres, ensure_database
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Meter:
 
 
 def keep(connection: Connection, events: Sequence[str], *, batch: int) -> None:
-    """Take events in, as a receiver does."""
+    """Take events in, as a transport does."""
     inbox = PostgresInbox(connection)
     for at in range(0, len(events), batch):
         inbox.put([json.loads(one) for one in events[at : at + batch]], source="transport")
@@ -117,6 +118,20 @@ def ingest(connection: Connection, events: Sequence[str], *, batch: int) -> None
     for at in range(0, len(events), batch):
         keep(connection, events[at : at + batch], batch=batch)
         _project(projector, batch)
+
+
+def receive(connection: Connection, events: Sequence[str], *, batch: int) -> None:
+    """Take events in, project them and say of each what became of it, as a receiver does with a batch."""
+    for at in range(0, len(events), batch):
+        # A request has a connection's worth of state of its own.
+        projector = PostgresProjection(connection)
+        told = store_events(
+            events=[json.loads(one) for one in events[at : at + batch]],
+            store=projector.inbox,
+            projector=projector,
+        )
+        if any(one.status != "stored" or one.pending for one in told):
+            raise SystemExit(str(next(one for one in told if one.status != "stored" or one.pending)))
 
 
 def side_by_side(dsn: str, connection: Connection, events: Sequence[str], *, batch: int) -> None:
@@ -160,6 +175,7 @@ def ingestion(dsn: str, count: int, singly: int) -> None:
         for what, runs, way in (
             ("jobs nobody knew", range(1), ingest),
             ("jobs that ran before", range(1, 3), ingest),
+            ("the same, through the receiver", range(7, 9), receive),
             ("the same, taken in by another process", range(3, 5), partial(side_by_side, dsn)),
         ):
             events = texts(jobs, runs)

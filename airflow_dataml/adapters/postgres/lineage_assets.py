@@ -44,10 +44,17 @@ WHERE a.kind = 'external' AND a.schema_hash IS DISTINCT FROM x.sh
   AND (a.schema_hash IS NULL OR x.written AND (a.last_write IS NULL OR a.last_write <= x.at))
 ORDER BY a.asset_id
 """
+# Many assets of a batch say the same of their columns, and have said it before: each text is sent once, and
+# nothing is tried where every column has its words.
 _DOCS = """
 INSERT INTO dataml.asset_column (asset_id, name, description)
-SELECT x.a, x.name, x.description FROM jsonb_to_recordset(%s) x(a bigint, name text, description text)
-ORDER BY x.a, x.name ON CONFLICT (asset_id, name) DO NOTHING
+SELECT t.a, c.name, c.description FROM jsonb_to_recordset(%s) x(a bigint[], n text[], d text[])
+CROSS JOIN LATERAL (
+  SELECT a FROM unnest(x.a) a
+  WHERE (SELECT count(*) FROM dataml.asset_column k WHERE k.asset_id = a AND k.name = ANY (x.n)) < cardinality(x.n)
+  OFFSET 0) t
+CROSS JOIN LATERAL unnest(x.n, x.d) c(name, description)
+ORDER BY t.a, c.name ON CONFLICT (asset_id, name) DO NOTHING
 """
 _STATUS = """
 UPDATE dataml.asset a SET status = CASE WHEN x.gone THEN 'deleted' ELSE 'active' END, status_at = x.at
@@ -109,7 +116,7 @@ class LineageAssets:
         if len(self._documented) >= _SCHEMAS_KEPT:
             self._documented.clear()
         told: dict[int, dict[str, Any]] = {}
-        docs: dict[tuple[int, str], str] = {}
+        docs: dict[int, tuple[tuple[str, str], ...]] = {}
         gone: dict[int, tuple[datetime, bool]] = {}
         for event in sorted(events, key=lambda e: (e.at, e.key)):
             for seen, written in [(s, False) for s in event.inputs] + [(s, True) for s in event.outputs]:
@@ -117,7 +124,7 @@ class LineageAssets:
                 self._take(told.setdefault(asset, _nothing(asset)), seen, written, event.at)
                 if seen.column_docs and (asset, id(seen.column_docs)) not in self._documented:
                     self._documented[asset, id(seen.column_docs)] = seen.column_docs
-                    docs |= {(asset, name): text for name, text in seen.column_docs}
+                    docs[asset] = _joined(docs.get(asset, ()), seen.column_docs)
                 if event.type in ("COMPLETE", None) and written and seen.lifecycle != "RENAME":
                     gone[asset] = (event.at, seen.lifecycle == "DROP")
         rows = list(told.values())
@@ -126,8 +133,7 @@ class LineageAssets:
         if schemas := [row for row in rows if row["sh"]]:
             self._db.rows(_SCHEMAS, [json.dumps(schemas, default=str)])
         if docs:
-            said = [{"a": a, "name": name, "description": text} for (a, name), text in docs.items()]
-            self._db.execute(_DOCS, [json.dumps(said)])
+            self._db.execute(_DOCS, [_documents(docs)])
         if gone:
             ends = [{"a": a, "at": at, "gone": end} for a, (at, end) in gone.items()]
             self._db.execute(_STATUS, [json.dumps(ends, default=str)])
@@ -146,6 +152,22 @@ class LineageAssets:
         asked = [{"i": i, "ns": n.namespace, "name": n.name} for i, n in enumerate(names)]
         rows = self._db.rows(_KNOWN, [json.dumps(asked)])
         return {names[row["i"]]: tuple((name, kind) for name, kind in row["columns"]) for row in rows}
+
+
+def _joined(
+    known: tuple[tuple[str, str], ...], said: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, str], ...]:
+    """Return what was said of columns, each once; what is said later stands."""
+    return tuple((dict(known) | dict(said)).items()) if known or len(dict(said)) < len(said) else said
+
+
+def _documents(docs: Mapping[int, tuple[tuple[str, str], ...]]) -> str:
+    assets: dict[tuple[tuple[str, str], ...], list[int]] = {}
+    for asset, said in docs.items():
+        assets.setdefault(said, []).append(asset)
+    return json.dumps(
+        [{"a": of, "n": [n for n, _ in said], "d": [d for _, d in said]} for said, of in assets.items()]
+    )
 
 
 def _nothing(asset: int) -> dict[str, Any]:

@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from airflow_dataml.adapters.postgres.connection import Connection
-    from airflow_dataml.core.recorded import Source
+    from airflow_dataml.core.openlineage import ObservedEvent
+    from airflow_dataml.core.recorded import Recorded, Source
 
 _COLUMNS = "event_id, event_key, source, task, payload::text AS body, run_key, try_number"
-_CLAIM = f"""
-SELECT {_COLUMNS} FROM dataml.lineage_event
+# What this process has just read is not fetched and read again.
+_CLAIM = """
+SELECT event_id, event_key, source, task, run_key, try_number,
+       CASE WHEN event_key <> ALL (%s) THEN payload::text ELSE '' END AS body FROM dataml.lineage_event
 WHERE state = 'new' AND (%s::bigint[] IS NULL OR event_id = ANY (%s))
 ORDER BY event_id LIMIT %s FOR UPDATE SKIP LOCKED
 """
@@ -39,6 +42,7 @@ class Waiting:
     """An event as it lies in the ledger.
 
     :param body: its JSON; read one at a time, so that no batch of them is alive at once.
+    :param seen: what it says, where this process read it before it put it here.
     """
 
     event_id: int
@@ -48,6 +52,7 @@ class Waiting:
     body: str
     run_key: int | None = None
     try_number: int | None = None
+    seen: ObservedEvent | None = None
 
 
 class PostgresInbox:
@@ -55,6 +60,7 @@ class PostgresInbox:
 
     def __init__(self, connection: Connection) -> None:
         self._db = connection
+        self._seen: dict[str, ObservedEvent] = {}
 
     def claim(self, *, limit: int, only: Sequence[int] | None = None) -> list[Waiting]:
         """Take waiting events for this transaction; whoever claims beside gets others.
@@ -62,8 +68,8 @@ class PostgresInbox:
         :param only: of these alone.
         """
         ids = list(only) if only is not None else None
-        rows = self._db.rows(_CLAIM, [ids, ids, limit])
-        return [Waiting(**row) for row in rows]
+        rows = self._db.rows(_CLAIM, [list(self._seen), ids, ids, limit])
+        return [Waiting(**row, seen=self._seen.get(row["event_key"])) for row in rows]
 
     def earlier(self, tries: Iterable[tuple[int, int]]) -> list[Waiting]:
         """Return what was stored of some tries of runs."""
@@ -76,10 +82,24 @@ class PostgresInbox:
 
     def put(self, events: Sequence[Mapping[str, Any]], *, source: Source) -> list[str]:
         """Keep events durably, each once, and return their keys."""
-        kept = [record(event, source=source) for event in events]
-        if kept:
-            self._db.execute(INSERT, as_parameters(kept))
-        return [one.event_key for one in kept]
+        return self.keep([record(event, source=source) for event in events])
+
+    def keep(
+        self, events: Sequence[Recorded], *, seen: Mapping[str, ObservedEvent] | None = None
+    ) -> list[str]:
+        """Keep events durably, each once, and return their keys.
+
+        :param seen: what some of them say, by their keys, which are digests of all they say; whoever projects
+            them from here next need not read them again.
+        """
+        if events:
+            self._db.execute(INSERT, as_parameters(events))
+        self._seen = dict(seen or {})
+        return [one.event_key for one in events]
+
+    def forget(self) -> None:
+        """Let go of what events say."""
+        self._seen = {}
 
     def find(self, keys: Sequence[str]) -> dict[str, tuple[int, str, str | None]]:
         """Return id, state and error of events by their keys."""

@@ -6,10 +6,12 @@ import json
 from typing import TYPE_CHECKING
 
 from airflow_dataml.adapters.postgres.catalog_joining import join_assets
+from airflow_dataml.core.catalog import schema_of, search_words
+from airflow_dataml.core.catalog_search import slips
 from airflow_dataml.core.openlineage import DatasetName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from airflow_dataml.adapters.postgres.connection import Connection
     from airflow_dataml.core.datasets import Column
@@ -35,12 +37,16 @@ FROM followed f JOIN dataml.asset a USING (asset_id) WHERE a.merged_into IS NULL
 """
 _STUBS = """
 INSERT INTO dataml.asset (name, kind, uri, subtype, source, schema_hash, search_text, said)
-SELECT x.name, 'external', x.name, x.subtype, 'observed', x.sh,
-       coalesce((SELECT string_agg(c ->> 0, ' ') FROM jsonb_array_elements(b.columns) c), ''),
+SELECT x.name, 'external', x.name, x.subtype, 'observed', x.sh, coalesce(w.words ->> x.sh, ''),
        CASE WHEN x.sh IS NULL THEN '{}' ELSE '{"columns": "observed"}'::jsonb END
-FROM jsonb_to_recordset(%s) x(name text, subtype text, sh text)
-LEFT JOIN dataml.schema_blob b ON b.schema_hash = x.sh ORDER BY x.name
+FROM (SELECT %s::jsonb) w(words), jsonb_to_recordset(%s) x(name text, subtype text, sh text) ORDER BY x.name
 ON CONFLICT (name) DO NOTHING
+"""
+# As in a registration: who brings the words of many assets spares the ledger to take them apart again.
+_WORDS = """
+INSERT INTO dataml.asset_word (word, near)
+SELECT x.word, x.near FROM jsonb_to_recordset(%s) x(word text, near text[])
+WHERE NOT EXISTS (SELECT FROM dataml.asset_word k WHERE k.word = x.word)
 """
 _ALIASES = """
 INSERT INTO dataml.asset_alias (namespace, name, asset_id, source)
@@ -90,6 +96,7 @@ class LineageNames:
         owned = self._known_assets({asset for _, asset, _ in wanted.values() if asset})
         # A stub that is yet to be made has its place in ``fresh`` below zero as its number.
         fresh: list[dict[str, str | None]] = []
+        schemas: dict[str, str] = {}
         found: dict[DatasetName, int] = {}
         turned: dict[int, int] = {}
         for name, (names, own, said) in wanted.items():
@@ -97,7 +104,10 @@ class LineageNames:
             if best is None:
                 columns = said.columns if said else None
                 subtype = (said.type or "").lower() or None if said else None
-                fresh.append({"name": name.asset, "subtype": subtype, "sh": hash_of(columns)})
+                key = hash_of(columns)
+                if columns and key and key not in schemas:
+                    schemas[key] = schema_of(columns)[1]
+                fresh.append({"name": name.asset, "subtype": subtype, "sh": key})
                 best = (-len(fresh), True)
             for other in names:
                 # A stub goes over to the asset that it turns out to be, with all that points at it.
@@ -107,7 +117,7 @@ class LineageNames:
                     found[other] = best[0]
                     known[other] = best
             found[name] = best[0]
-        made = self._make(fresh)
+        made = self._make(fresh, schemas)
         for loser, winner in sorted(turned.items()):
             join_assets(self._db, loser=loser, winner=winner)
         self._alias({name: made.get(asset, turned.get(asset, asset)) for name, asset in found.items()})
@@ -151,11 +161,19 @@ class LineageNames:
         )
         return {row["name"]: (row["asset_id"], False) for row in rows}
 
-    def _make(self, fresh: Sequence[dict[str, str | None]]) -> dict[int, int]:
-        """Write stubs and return their ids by their places."""
+    def _make(self, fresh: Sequence[dict[str, str | None]], schemas: Mapping[str, str]) -> dict[int, int]:
+        """Write stubs and return their ids by their places.
+
+        :param schemas: the words of schemas' columns by their addresses.
+        """
         if not fresh:
             return {}
-        self._db.execute(_STUBS, [json.dumps(fresh)])
+        texts = (*schemas.values(), *(search_words(str(one["name"])) for one in fresh))
+        words = {word for text in texts for word in text.split() if not word.isdecimal()}
+        self._db.execute(_WORDS, [json.dumps([{"word": w, "near": slips(w)} for w in words])])
+        self._db.execute("SET LOCAL dataml.words = 'sent'")
+        self._db.execute(_STUBS, [json.dumps(schemas), json.dumps(fresh)])
+        self._db.execute("SET LOCAL dataml.words = ''")
         rows = self._db.rows(
             "SELECT name, coalesce(merged_into, asset_id) AS asset_id FROM dataml.asset WHERE name = ANY (%s)",
             [[one["name"] for one in fresh]],

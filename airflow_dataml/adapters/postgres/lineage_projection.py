@@ -8,7 +8,6 @@ before assets, as operators do.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from airflow_dataml.adapters.postgres.lineage_versions import LineageVersions
 from airflow_dataml.core.errors import GateError, LedgerError, SpecError, WarehouseError
 from airflow_dataml.core.lineage_identity import foreign, identify
 from airflow_dataml.core.lineage_runs import settle
-from airflow_dataml.core.openlineage import JobRef, read_event
+from airflow_dataml.core.openlineage import JobRef, parsed, read_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -215,7 +214,7 @@ def _read(waiting: Sequence[Waiting]) -> tuple[list[_Item], dict[int, str]]:
     refused: dict[int, str] = {}
     for one in waiting:
         try:
-            event = read_event(json.loads(one.body), key=one.event_key)
+            event = one.seen or read_event(parsed(one.body), key=one.event_key)
             if one.source == "receiver":
                 event = foreign(event)
             identity = None
