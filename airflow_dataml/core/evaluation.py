@@ -10,13 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serial
 from airflow_dataml.core.classes import class_log_losses, named_few
 from airflow_dataml.core.estimation import Calibration
 from airflow_dataml.core.extras import load
+from airflow_dataml.core.fairness import Fairness  # noqa: TC001 - pydantic resolves annotations while running
 from airflow_dataml.core.governance import Decision
 from airflow_dataml.core.influences import roc_auc_ovr
 from airflow_dataml.core.looks import Look, judge_rows
 from airflow_dataml.core.metric_gates import Finding, MetricGate, Scored
 from airflow_dataml.core.metrics import METRICS, measure, metrics_of, timing
 from airflow_dataml.core.sequential import Evidence
-from airflow_dataml.core.slices import Fairness, Slice  # noqa: TC001 - pydantic resolves annotations while running
+from airflow_dataml.core.slices import Slice  # noqa: TC001 - pydantic resolves annotations while running
 from airflow_dataml.core.statistics import (
     Interval,
     bootstrap_mean,
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pydantic import SerializerFunctionWrapHandler
+
+    from airflow_dataml.core.estimation_classes import ClassCalibration
+    from airflow_dataml.core.estimation_losses import LossModel
 
 Loss = Literal["log_loss", "squared_error", "multiclass_log_loss"]
 # The log loss of classes has a name of its own: what reads a score and a 0/1 label must not take it for the other.
@@ -48,6 +52,7 @@ _TASK_OF_LOSS: dict[Loss, Literal["binary", "regression", "multiclass"]] = {
     "multiclass_log_loss": "multiclass",
 }
 _EXTRA = "monitoring"
+_NESTED = ("look", "calibration", "loss_model")
 
 
 class PromotionPolicy(BaseModel):
@@ -63,7 +68,8 @@ class PromotionPolicy(BaseModel):
     :param min_rows: below this many holdout rows the verdict is ``unknown``, which does not promote.
     :param gates: conditions on single metrics; see ``MetricGate``.
     :param slices: columns, or ``Slice`` rules, on whose groups the challenger must surely be no worse.
-    :param fairness: columns, or ``Fairness`` rules, between whose groups a rate must surely not differ much.
+    :param fairness: columns, or ``Fairness`` rules, between whose groups a rate, or the loss,
+        must surely not differ much.
     :param looks: how often one challenger is to be measured against the same champion, each time on the rows that
         came since. Evidence adds up, the interval becomes a confidence sequence, and the chance of ever promoting a
         challenger that is no better stays below ``1 - confidence``, also after more looks than planned. Without it
@@ -121,7 +127,8 @@ class Comparison:
     :param rows: of this look.
     :param evidence: sums of the loss differences of this look.
     :param unseen_classes: those the challenger never learnt and how many rows have them, if any.
-    :param calibration: what the challenger's scores turned out to be, for estimates without labels.
+    :param calibration: what the challenger's scores, or its probabilities of classes, turned out to be, for
+        estimates without labels; so too ``loss_model``, of a regression what its loss is by features.
     """
 
     metric: Loss
@@ -134,7 +141,8 @@ class Comparison:
     slices: tuple[Finding, ...] = ()
     fairness: tuple[Finding, ...] = ()
     look: Look | None = None
-    calibration: Calibration | None = None
+    calibration: Calibration | ClassCalibration | None = None
+    loss_model: LossModel | None = None
     unseen_classes: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -144,12 +152,12 @@ class Comparison:
             name: [one.to_dict() for one in getattr(self, name)] for name in ("gates", "slices", "fairness")
         }
         asked: dict[str, Any] = {key: value for key, value in findings.items() if value}
-        for name in ("look", "calibration"):
+        for name in _NESTED:
             if (one := getattr(self, name)) is not None:
                 asked[name] = one.to_dict()
         if self.unseen_classes is not None:
             asked["unseen_classes"] = self.unseen_classes
-        left = (*findings, "look", "calibration", "unseen_classes")
+        left = (*findings, *_NESTED, "unseen_classes")
         return {key: data[key] for key in data if key not in left} | asked
 
 
@@ -172,6 +180,7 @@ def compare(
     columns: Mapping[str, Any] | None = None,
     timings: tuple[Sequence[float], Sequence[float]] = ((), ()),
     before: Look | None = None,
+    classes: Sequence[str] = (),
 ) -> Comparison:
     """Measure two models on the same rows, with a paired bootstrap interval of the loss difference.
 
@@ -180,10 +189,11 @@ def compare(
     :param columns: the policy's columns, ``[n]`` each.
     :param timings: milliseconds per 1000 rows of repeated scoring, of both; empty where nothing was scored.
     :param before: what earlier looks at other rows left, if ``policy.looks``.
+    :param classes: names of the classes that the scores are of, of a model of classes.
     """
     np = load("numpy", extra=_EXTRA)
     truth, *said = (np.asarray(side, dtype=float) for side in (labels, challenger[1], opponent[1]))
-    rows = Scored(_TASK_OF_LOSS[metric], truth, said[0], said[1], columns or {}, timings)
+    rows = Scored(_TASK_OF_LOSS[metric], truth, said[0], said[1], columns or {}, timings, tuple(classes))
     losses = [row_losses(metric, truth, scores) for scores in said]
     sides = [
         ModelScores(
@@ -207,7 +217,7 @@ def compare(
         slices=judged.slices,
         fairness=judged.fairness,
         look=judged.look,
-        # The score of one class among many says nothing of the loss over all of them.
+        # Of classes it is read from probabilities by whoever knows the classes' names.
         calibration=None
         if rows.kind == "multiclass"
         else Calibration.fit(task=rows.kind, labels=truth, scores=said[0]),

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
+from airflow_dataml.core.fairness import judge_fairness, rate_evidence
 from airflow_dataml.core.metric_gates import judge_gates
 from airflow_dataml.core.sequential import Evidence, confidence_sequence, error_at_look
 from airflow_dataml.core.slices import (
     gather,
-    judge_fairness,
     judge_slices,
-    rate_evidence,
     read_groups,
     slice_evidence,
 )

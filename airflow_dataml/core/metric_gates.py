@@ -91,6 +91,7 @@ class Scored:
         the probabilities of both sides, ``[n, classes]``.
     :param columns: what slices and fairness groups are made of, by name.
     :param timings: milliseconds per 1000 rows of repeated scoring: the challenger's, and the opponent's if it is a model.
+    :param classes: names of the classes; the probabilities may have one column more, of what neither model learnt.
     """
 
     kind: Literal["binary", "regression", "multiclass"]
@@ -99,6 +100,7 @@ class Scored:
     opponent: Any
     columns: Mapping[str, Any]
     timings: tuple[Sequence[float], Sequence[float]] = ((), ())
+    classes: tuple[str, ...] = ()
 
 
 def judge_gates(gates: Sequence[MetricGate], rows: Scored, *, error: float) -> list[Finding]:

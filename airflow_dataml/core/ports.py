@@ -305,7 +305,11 @@ class Incidents(Protocol):
         report_id: int,
         partition_key: str | None = None,
     ) -> tuple[Incident, bool]:
-        """Open an incident, or return the open one of that asset, kind and batch; whether it is new."""
+        """Open an incident, or return the open one of that asset, kind and batch; whether it is new.
+
+        Trouble that is graver than the open one raises it: severity, title and report become those given. It is
+        never lowered.
+        """
 
     def open_data(self, assets: Sequence[str]) -> Sequence[Incident]:
         """Return every open data incident of some assets."""

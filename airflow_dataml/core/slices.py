@@ -1,31 +1,27 @@
-"""Slices and fairness groups: a challenger that is better on the whole must not be worse for some."""
+"""Groups of rows: a challenger that is better on the whole must not be worse for some; see ``fairness`` too."""
 
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from airflow_dataml.core.errors import PolicyError
 from airflow_dataml.core.extras import load
 from airflow_dataml.core.features import CodedColumn, as_coded, as_numbers
 from airflow_dataml.core.metric_gates import Finding
-from airflow_dataml.core.metrics import wilson
 from airflow_dataml.core.sequential import Evidence, confidence_sequence
-from airflow_dataml.core.statistics import Interval, mean_interval
+from airflow_dataml.core.statistics import mean_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airflow_dataml.core.metric_gates import Scored, Verdict
+    from airflow_dataml.core.metric_gates import Verdict
 
 _EXTRA = "monitoring"
 OTHERS = "(others)"
 MISSING = "(missing)"
-Rate = Literal["selection_rate", "true_positive_rate", "false_positive_rate", "accuracy"]
 
 
 class Grouping(BaseModel):
@@ -64,47 +60,39 @@ class Slice(Grouping):
     margin: float = Field(0.05, ge=0)
 
 
-class Fairness(Grouping):
-    """Groups of rows between which a rate of the challenger may differ by no more than a limit.
-
-    :param rate: ``selection_rate`` compares how often a row is positive to the model (demographic parity);
-        ``true_positive_rate`` (equal opportunity), ``false_positive_rate`` and ``accuracy`` look at the truth too.
-    :param max_difference: between any two groups.
-    :param threshold: score from which on a row counts as positive.
-    """
-
-    rate: Rate = "selection_rate"
-    max_difference: float = Field(0.1, gt=0, lt=1)
-    threshold: float = 0.5
-
-
 @dataclass(frozen=True, slots=True)
 class Group:
     """One group's evidence over all looks.
 
     :param number: position of its rule in the policy.
     :param reach: rows at which its interval is to be narrowest, fixed at the first look.
+    :param of: the class a rate is of, where a model tells more than two apart.
     """
 
     number: int
     value: str
     evidence: Evidence
     reach: float
+    of: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
-        return {
+        found = {
             "number": self.number,
             "value": self.value,
             "evidence": self.evidence.to_dict(),
             "reach": self.reach,
         }
+        return found | ({"of": self.of} if self.of else {})
 
 
 def read_groups(items: Sequence[Mapping[str, Any]]) -> list[Group]:
     """Read what ``Group.to_dict`` wrote."""
     return [
-        Group(one["number"], one["value"], Evidence.from_dict(one["evidence"]), one["reach"]) for one in items
+        Group(
+            one["number"], one["value"], Evidence.from_dict(one["evidence"]), one["reach"], one.get("of", "")
+        )
+        for one in items
     ]
 
 
@@ -152,52 +140,35 @@ def _coded(rule: Grouping, column: Any) -> tuple[Any, list[str]]:
 def gather(
     rules: Sequence[Grouping],
     columns: Mapping[str, Any],
-    evidence_of: Callable[[Grouping, Any], Evidence],
+    evidence_of: Callable[[Grouping, Any], Mapping[str, Evidence]],
     *,
     before: Sequence[Group] | None,
     looks: int,
 ) -> list[Group]:
     """The evidence of every group, added to what earlier looks brought.
 
-    :param evidence_of: evidence of the rows of a mask.
+    :param evidence_of: evidence of the rows of a mask; by class, or under no name.
     :param before: groups of the look before; ``None`` at the first.
     :param looks: how many looks are planned.
     """
     found = []
     for number, rule in enumerate(rules):
-        earlier = {one.value: one for one in before or () if one.number == number}
-        masks = groups_of(rule, columns[rule.column], list(earlier) if before is not None else None)
-        for value, mask in masks.items():
-            new, old = evidence_of(rule, mask), earlier.get(value)
-            reach = old.reach if old else max(new.n, 1) * looks / 2
-            found.append(Group(number, value, new + old.evidence if old else new, reach))
+        earlier = {(one.value, one.of): one for one in before or () if one.number == number}
+        known = list(dict.fromkeys(value for value, _ in earlier)) if before is not None else None
+        for value, mask in groups_of(rule, columns[rule.column], known).items():
+            for name, new in evidence_of(rule, mask).items():
+                old = earlier.get((value, name))
+                reach = old.reach if old else max(new.n, 1) * looks / 2
+                found.append(Group(number, value, new + old.evidence if old else new, reach, name))
     return found
 
 
-def slice_evidence(challenger: Any, opponent: Any) -> Callable[[Grouping, Any], Evidence]:
+def slice_evidence(challenger: Any, opponent: Any) -> Callable[[Grouping, Any], Mapping[str, Evidence]]:
     """Evidence that the challenger loses more than the margin allows: ``loss - (1 + margin) * opponent's``."""
 
-    def found(rule: Grouping, mask: Any) -> Evidence:
+    def found(rule: Grouping, mask: Any) -> dict[str, Evidence]:
         margin = rule.margin if isinstance(rule, Slice) else 0.0
-        return Evidence.of(challenger[mask] - (1 + margin) * opponent[mask])
-
-    return found
-
-
-def rate_evidence(rows: Scored) -> Callable[[Grouping, Any], Evidence]:
-    """Evidence on a rate: the rows it is a share of, and how many of them count."""
-    if rows.kind != "binary":
-        msg = f"fairness rates need labels that are 0 or 1, and this is a {rows.kind} model: use slices, which compare losses."
-        raise PolicyError(msg)
-
-    def found(rule: Grouping, mask: Any) -> Evidence:
-        rate, threshold = (
-            (rule.rate, rule.threshold) if isinstance(rule, Fairness) else ("selection_rate", 0.5)
-        )
-        positive, truth = rows.challenger >= threshold, rows.labels > 0
-        counted = {"true_positive_rate": mask & truth, "false_positive_rate": mask & ~truth}.get(rate, mask)
-        said = positive == truth if rate == "accuracy" else positive
-        return Evidence.of(said[counted])
+        return {"": Evidence.of(challenger[mask] - (1 + margin) * opponent[mask])}
 
     return found
 
@@ -220,7 +191,7 @@ def judge_slices(
 def _slice_finding(rule: Slice, group: Group, error: float, *, sequence: bool) -> Finding:
     name, sums = f"{rule.column}={group.value}", group.evidence
     if sums.n < rule.min_rows:
-        return _too_small("slice", rule, name, sums.n)
+        return too_small("slice", rule, name, sums.n)
     found = (
         confidence_sequence(sums, error=error, horizon=group.reach)
         if sequence
@@ -235,58 +206,7 @@ def _slice_finding(rule: Slice, group: Group, error: float, *, sequence: bool) -
     )
 
 
-def _too_small(kind: Literal["slice", "fairness"], rule: Grouping, name: str, n: int) -> Finding:
+def too_small(kind: Literal["slice", "fairness"], rule: Grouping, name: str, n: int) -> Finding:
+    """Say that a group has too few rows."""
     reason = f"{name}: {n} rows, fewer than {rule.min_rows}, too few to say"
     return Finding(kind, name, "unknown", reason, n, holds=rule.small == "hold")
-
-
-def judge_fairness(rules: Sequence[Fairness], groups: Sequence[Group], *, error: float) -> list[Finding]:
-    """The difference of a rate between any two groups, each with Newcombe's interval; all of them hold together.
-
-    Method 10 of R. G. Newcombe, "Interval estimation for the difference between independent proportions", Statistics
-    in Medicine 17 (1998) 873-890, at ``error`` divided by the number of pairs (Bonferroni, as for slices).
-
-    :param error: of both ends of an interval, over all pairs together.
-    """
-    found: list[Finding] = []
-    pairs: list[tuple[Fairness, str, Group, Group]] = []
-    for number, rule in enumerate(rules):
-        mine = [one for one in groups if one.number == number]
-        name = f"{rule.rate} by {rule.column}"
-        small = [one for one in mine if one.evidence.n < rule.min_rows]
-        found += [_too_small("fairness", rule, f"{name}, {one.value}", one.evidence.n) for one in small]
-        enough = [one for one in mine if one not in small]
-        pairs += [(rule, name, *pair) for pair in itertools.combinations(enough, 2)]
-        if len(enough) < 2:
-            reason = f"{name}: {len(enough)} group with {rule.min_rows} rows, a difference needs two"
-            found.append(Finding("fairness", name, "unknown", reason, 0))
-    level = 1 - error / max(len(pairs), 1)
-    return found + [_pair_finding(rule, name, one, other, level) for rule, name, one, other in pairs]
-
-
-def _pair_finding(rule: Fairness, name: str, one: Group, other: Group, level: float) -> Finding:
-    found = difference_of_shares(one.evidence, other.evidence, level=level)
-    limit = rule.max_difference
-    outside = found.low > limit or found.high < -limit
-    within = found.low >= -limit and found.high <= limit
-    verdict: Verdict = "pass" if within else "fail" if outside else "unknown"
-    said = {"pass": "surely within", "fail": "surely beyond", "unknown": "cannot be told from"}[verdict]
-    shown = f"{found.estimate:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
-    reason = f"{name}: {one.value} less {other.value} {shown}: {said} {limit:g}"
-    return Finding("fairness", f"{name}, {one.value}/{other.value}", verdict, reason, found.n, found)
-
-
-def difference_of_shares(one: Evidence, other: Evidence, *, level: float) -> Interval:
-    """The difference of two independent shares with Newcombe's hybrid score interval.
-
-    The example of his table II: 56 of 70 and 48 of 80.
-
-    >>> found = difference_of_shares(Evidence(70, 56, 56), Evidence(80, 48, 48), level=0.95)
-    >>> round(found.low, 4), round(found.high, 4)
-    (0.0524, 0.3339)
-    """
-    left, right = (wilson(side.total, side.n, level=level) for side in (one, other))
-    estimate = left.estimate - right.estimate
-    below = math.hypot(left.estimate - left.low, right.high - right.estimate)
-    above = math.hypot(left.high - left.estimate, right.estimate - right.low)
-    return Interval(estimate, estimate - below, estimate + above, level, one.n + other.n)

@@ -32,6 +32,7 @@ from airflow_dataml.core.guidance import (
     Distillation,
     HardRows,
     VersionName,
+    is_taught,
 )
 from airflow_dataml.core.refs import check_name
 from airflow_dataml.core.training_result import Progress, TrainingResult
@@ -206,13 +207,6 @@ class TrainingSpec(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _teacher_can(self) -> Self:
-        if self.task == "multiclass" and self.distill is not None:
-            msg = "a multiclass model has no distillation: leave distill out, and begin with a version by warm_start"
-            raise ValueError(msg)
-        return self
-
-    @model_validator(mode="after")
     def _columns_are_distinct(self) -> Self:
         names = [feature.name for feature in self.features]
         repeated = sorted({name for name in names if names.count(name) > 1})
@@ -222,15 +216,18 @@ class TrainingSpec(BaseModel):
         if self.target in names:
             msg = f"target {self.target!r} is also a feature, so the model would read the answer; remove one of them"
             raise ValueError(msg)
-        taken = {TEACHER_COLUMN, WEIGHT_COLUMN} & {*names, self.target}
+        taken = sorted(name for name in {*names, self.target} if name == WEIGHT_COLUMN or is_taught(name))
         if taken:
-            msg = f"columns {sorted(taken)} are names that training itself uses; rename them in the dataset"
+            msg = f"columns {taken} are names that training itself uses; rename them in the dataset"
             raise ValueError(msg)
         return self
 
     @property
     def beside_columns(self) -> dict[str, str]:
-        """What a module that takes it finds beside the batch, and the column of the training file it is read from."""
+        """What a module that takes it finds beside the batch, and the column of the training file it is read from.
+
+        Of ``multiclass`` a teacher has one column per class; see ``core.guidance.taught_column``.
+        """
         found = {"teacher": TEACHER_COLUMN} if self.distill is not None else {}
         return found | ({"weight": WEIGHT_COLUMN} if self.hard_examples is not None else {})
 

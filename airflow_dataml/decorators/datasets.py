@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import context_merge, determine_kwargs
 from airflow.sdk.bases.decorator import DecoratedOperator, task_decorator_factory
 from airflow.sdk.definitions._internal.types import SET_DURING_EXECUTION
 
 from airflow_dataml.core.errors import SpecError
+from airflow_dataml.decorators.asking import ask
 from airflow_dataml.operators.datasets import DatasetTransformOperator
 
 if TYPE_CHECKING:
@@ -51,9 +51,7 @@ class _TransformDecoratedOperator(DecoratedOperator, DatasetTransformOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ask the function for its SQL and stage the result."""
-        context_merge(context, self.op_kwargs)
-        arguments = determine_kwargs(self.python_callable, self.op_args, context)
-        sql = self.python_callable(*self.op_args, **arguments)
+        sql, _ = ask(self, context)
         if not isinstance(sql, str) or not sql.strip():
             msg = f"{self.python_callable.__name__} returned {sql!r}: @task.dataset_transform expects the SQL of a SELECT."
             raise SpecError(msg)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import context_merge, determine_kwargs
 from airflow.sdk.bases.decorator import DecoratedOperator, task_decorator_factory
 
 from airflow_dataml.core.errors import NotFoundError, SpecError
 from airflow_dataml.core.monitor_policy import MonitorPolicy
+from airflow_dataml.decorators.asking import ask
 from airflow_dataml.operators.monitoring import ModelMonitorOperator
 
 if TYPE_CHECKING:
@@ -48,9 +48,7 @@ class _MonitorDecoratedOperator(DecoratedOperator, ModelMonitorOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ask the function for its policy and observe the batch by it."""
-        context_merge(context, self.op_kwargs)
-        arguments = determine_kwargs(self.python_callable, self.op_args, context)
-        said = self.python_callable(*self.op_args, **arguments)
+        said, _ = ask(self, context)
         if said is not None and not isinstance(said, Mapping | MonitorPolicy):
             msg = (
                 f"{self.python_callable.__name__} returned {said!r}: @task.model_monitor expects a MonitorPolicy, a "

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import context_merge, determine_kwargs
 from airflow.sdk.bases.decorator import DecoratedOperator, task_decorator_factory
 from airflow.sdk.definitions._internal.types import SET_DURING_EXECUTION
 
 from airflow_dataml.core.errors import NotFoundError, SpecError
+from airflow_dataml.decorators.asking import ask
 from airflow_dataml.operators.quality import QualityCheckOperator
 
 if TYPE_CHECKING:
@@ -52,9 +52,7 @@ class _QualityDecoratedOperator(DecoratedOperator, QualityCheckOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ask the function for its contract and run it."""
-        context_merge(context, self.op_kwargs)
-        arguments = determine_kwargs(self.python_callable, self.op_args, context)
-        said = self.python_callable(*self.op_args, **arguments)
+        said, _ = ask(self, context)
         said = {"contract": said} if isinstance(said, str) else said
         if not isinstance(said, Mapping) or not str(said.get("contract") or "").strip():
             msg = (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import context_merge, determine_kwargs
 from airflow.sdk.bases.decorator import DecoratedOperator, task_decorator_factory
 
+from airflow_dataml.decorators.asking import ask
 from airflow_dataml.operators.staging import StagingOperator, arrow_source
 
 if TYPE_CHECKING:
@@ -42,9 +42,7 @@ class _StageDecoratedOperator(DecoratedOperator, StagingOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Ask the function for its rows and stage them."""
         self.link(context, self.dataset.name)
-        context_merge(context, self.op_kwargs)
-        arguments = determine_kwargs(self.python_callable, self.op_args, context)
-        rows = self.python_callable(*self.op_args, **arguments)
+        rows, arguments = ask(self, context)
         origin = f"{self.python_callable.__name__}()"
         return self.stage(context, arrow_source(rows), origin=origin, arguments=arguments).to_dict()
 

@@ -20,6 +20,7 @@ _MOST_NAMED = 100
 class ClassScores:
     """What two models said of the same rows.
 
+    :param classes: those that either model knows, and at the end whatever neither learnt, if there is any.
     :param labels: places among the classes.
     :param challenger: probabilities ``[n, classes]``; so too the opponent's.
     :param unseen: how many rows have classes that the challenger never learnt, and those classes.
@@ -30,6 +31,11 @@ class ClassScores:
     challenger: Any
     opponent: Any
     unseen: dict[str, Any] | None = None
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The classes that either model knows."""
+        return self.classes[:-1] if self.classes[-1] == NEVER_LEARNT else self.classes
 
 
 def in_one_order(

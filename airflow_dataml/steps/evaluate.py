@@ -14,6 +14,7 @@ from airflow_dataml.core.looks import Look
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.windows import TrainingPlan, plan_of
 from airflow_dataml.steps.class_scores import in_one_order, repeated
+from airflow_dataml.steps.estimated_counts import fit_classes, fit_loss_model, loss_columns
 from airflow_dataml.steps.holdout import (
     Window,
     export_holdout,
@@ -148,23 +149,34 @@ def _compare(
     wanted = _columns(spec) + (_columns(champion.facts["spec"]) if champion else ()) + policy.columns
     export_holdout(ledger, warehouse, version, plan, wanted, path)
     scorer = bench.open(version)
-    labels, scores, columns = score_holdout(scorer, spec["target"], path, policy.columns)
+    kept = tuple(dict.fromkeys((*policy.columns, *loss_columns(spec))))
+    labels, scores, columns = score_holdout(scorer, spec["target"], path, kept)
+    learnt = fit_classes(labels, scores, classes_of(scorer))
+    loss_model = fit_loss_model(spec, labels, scores, columns)
     who, said, theirs, timings = _opponent(ledger, warehouse, pair, bench, path, len(labels))
-    unseen = None
+    unseen: dict[str, Any] | None = None
+    classes: tuple[str, ...] = ()
     if spec["task"] == "multiclass":
         both = in_one_order(labels, (scores, classes_of(scorer)), (said, theirs))
         labels, scores, said, unseen = both.labels, both.challenger, both.opponent, both.unseen
+        classes = both.known
     comparison = compare(
         metric=LOSS_OF_TASK[spec["task"]],
         labels=labels,
         challenger=(version.ref, scores),
         opponent=(who, said),
         policy=policy,
-        columns=columns,
+        columns={name: columns[name] for name in policy.columns},
         timings=(time_scoring(scorer, path), timings),
         before=window.before,
+        classes=classes,
     )
-    comparison = replace(comparison, unseen_classes=unseen)
+    comparison = replace(
+        comparison,
+        unseen_classes=unseen,
+        calibration=comparison.calibration or learnt,
+        loss_model=loss_model,
+    )
     if comparison.look is None or window.until is None:
         return comparison
     previous = window.report.report_id if window.report else None

@@ -13,7 +13,7 @@ from airflow_dataml.core.extras import load
 from airflow_dataml.core.features import CodedColumn, as_numbers
 from airflow_dataml.core.lineage import Edge, report_node, version_node
 from airflow_dataml.core.runs import digest_of
-from airflow_dataml.core.windows import TrainingPlan
+from airflow_dataml.core.windows import plan_of
 from airflow_dataml.steps.attribution import Case, explain_case
 from airflow_dataml.steps.models import tidy
 from airflow_dataml.steps.training_rows import export_rows
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from airflow_dataml.core.governance import Report
     from airflow_dataml.core.ports import Ledger, Scorer, Warehouse
     from airflow_dataml.core.runs import RunIdentity, TaskRun
+    from airflow_dataml.core.windows import TrainingPlan
     from airflow_dataml.steps.evaluate import Bench
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def explain_model(
     :raises NotFoundError: a column of ``slices`` is no feature of the model.
     """
     found = ledger.versions.find(version)
-    trained, plan = _trained(found)
+    plan, trained = plan_of(found, what="an explanation"), found.facts["spec"]
     features = tuple(f["name"] for f in trained["features"])
     for name in spec.slices:
         if name not in features:
@@ -83,13 +84,6 @@ def explain_model(
     return _record(ledger, run, found, plan, body, spec, against)
 
 
-def _trained(version: Version) -> tuple[dict[str, Any], TrainingPlan]:
-    if version.kind != "model" or not version.facts.get("spec") or not version.facts.get("plan"):
-        msg = f"{version.ref} is no model version with a training behind it: give one that ModelTrainOperator wrote."
-        raise SpecError(msg)
-    return version.facts["spec"], TrainingPlan.from_dict(version.facts["plan"])
-
-
 def holdout_case(
     ledger: Ledger,
     warehouse: Warehouse,
@@ -103,7 +97,7 @@ def holdout_case(
     :param path: where they are written for a while.
     :raises SpecError: the version was not trained by us, or nothing was held out.
     """
-    trained, plan = _trained(version)
+    plan, trained = plan_of(version, what="an explanation"), version.facts["spec"]
     features = tuple(f["name"] for f in trained["features"])
     columns = (*features, *plan.key_columns)
     rows = export_rows(

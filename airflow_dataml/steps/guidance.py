@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataml.core.classes import classes_of
 from airflow_dataml.core.errors import SpecError, TrainingSpecError
-from airflow_dataml.core.guidance import START_FILE, TEACHER_COLUMN, WEIGHT_COLUMN, ref_for
+from airflow_dataml.core.guidance import START_FILE, TEACHER_COLUMN, WEIGHT_COLUMN, ref_for, taught_column
 from airflow_dataml.core.lineage import Edge, version_node
 from airflow_dataml.core.refs import VersionRef, quote_identifier
 from airflow_dataml.core.runs import digest_of
@@ -126,9 +128,9 @@ def bring(
     teacher, start = guidance.sources.get(TEACHER), guidance.sources.get(WARM_START)
     if teacher is not None:
         scorer = open_model(version=teacher, registry=registry, scorers=scorers, work_dir=work_dir)
-        blocks = scorer.score_csv(folder / "train.csv")
-        scores = (score for _, block in blocks for score in block.tolist())
-        _add_column(folder / "train.csv", TEACHER_COLUMN, scores)
+        names = [taught_column(name) for name in classes_of(scorer)] or [TEACHER_COLUMN]
+        blocks = (block.reshape(-1, len(names)) for _, block in scorer.score_csv(folder / "train.csv"))
+        _add_columns(folder / "train.csv", names, (row for block in blocks for row in block.tolist()))
     if start is not None:
         if weights is None:
             msg = "warm_start needs a reader of weights: give the workshop one."
@@ -215,17 +217,18 @@ def _pinned(spec: TrainingSpec, sources: Mapping[str, Version]) -> TrainingSpec:
     )
 
 
-def _add_column(path: Path, name: str, values: Iterator[float]) -> None:
-    """Add a column of numbers at the end of a CSV file, leaving every other character as it is."""
+def _add_columns(path: Path, names: Sequence[str], values: Iterator[Sequence[float]]) -> None:
+    """Add columns of numbers at the end of a CSV file, leaving every other character as it is."""
     beside = path.with_name(f"{path.name}.tmp")
     with (
         path.open(encoding="utf-8", newline="") as file,
         beside.open("w", encoding="utf-8", newline="") as out,
     ):
         records = _records(file)
-        out.write(f"{next(records)},{name}\n")
-        for record, value in zip(records, values, strict=True):
-            out.write(f"{record},{value!r}\n")
+        out.write(f"{next(records)},")
+        csv.writer(out, lineterminator="\n").writerow(names)
+        for record, row in zip(records, values, strict=True):
+            out.write(f"{record},{','.join(map(repr, row))}\n")
     beside.replace(path)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from airflow_dataml.core.errors import SpecError
 from airflow_dataml.core.governance import Decision
-from airflow_dataml.core.hard_examples import COLUMNS, DISAGREED, TASKS, WRONG, HardRowsQuery
+from airflow_dataml.core.hard_examples import DISAGREED, TASKS, WRONG, HardRowsQuery
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.stores import Query
 from airflow_dataml.steps.column_maps import column_maps
@@ -65,7 +65,8 @@ def stage_hard_examples(
     """Stage the hard rows of the newest scored batches that have labels, or of one batch; see ``HardExamplePolicy``.
 
     A row is its key, ``score``, ``label``, ``loss``, ``reason``, the champion's ``model_version``, and of the
-    version that disagrees ``other_score`` and ``other_version``. Its lineage is the predictions, what holds the
+    version that disagrees ``other_score`` and ``other_version``; of classes also ``predicted`` and
+    ``other_predicted``. Its lineage is the predictions, what holds the
     labels, and the models. Costs two passes of the database over the batches.
 
     Which rows are hard is known only with their labels, and rows from a later plan's cut on may be among them. A
@@ -127,13 +128,14 @@ def _query_for(
 ) -> HardRowsQuery:
     spec = champion.facts["spec"]
     if spec["task"] not in TASKS:
-        msg = f"{champion.ref} is a model for {spec['task']!r}: hard examples are found for {' and '.join(TASKS)} models."
-        raise SpecError(msg)
-    if taken := sorted(set(keys) & {*COLUMNS, "model_role"}):
-        msg = f"key columns {taken} have names that hard examples give to something else: rename them in the dataset."
+        msg = f"{champion.ref} is a model for {spec['task']!r}: hard examples are found for {', '.join(TASKS)} models."
         raise SpecError(msg)
     humble = "model_score" in [column.name for column in ledger.versions.columns(current.version_id)]
-    return HardRowsQuery(tuple(keys), spec["task"], spec["target"], policy, humble=humble)
+    query = HardRowsQuery(tuple(keys), spec["task"], spec["target"], policy, humble=humble)
+    if taken := sorted(set(keys) & {*query.made, "model_role"}):
+        msg = f"key columns {taken} have names that hard examples give to something else: rename them in the dataset."
+        raise SpecError(msg)
+    return query
 
 
 def _labelled(

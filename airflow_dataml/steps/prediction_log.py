@@ -18,7 +18,7 @@ from airflow_dataml.steps.publish import place_of, publish_part
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_dataml.core.datasets import Column, Version
+    from airflow_dataml.core.datasets import Column, StagedPart, Version
     from airflow_dataml.core.ports import Ledger, Warehouse
     from airflow_dataml.core.prediction_log import LoggedPrediction
     from airflow_dataml.core.runs import RunIdentity
@@ -63,17 +63,8 @@ def log_predictions(
         fresh = _unknown(ledger, warehouse, head, batch, columns)
         if not fresh:
             return Logged(name, head.ref if head else None, 0, len(batch))
-        classed = columns == CLASS_LOG_COLUMNS
-        rows = tuple(one.class_row() if classed else one.row() for one in fresh)
-        unsaid = None if classed else {"label", "probabilities"}
-        staged = stage_source(
-            ledger=ledger,
-            store=store,
-            identity=identity,
-            target=Target(name, "append", layout=_LAYOUT, location=where),
-            source=Rows(columns, [rows]),
-            digest=digest_of(predictions=[one.model_dump(mode="json", exclude=unsaid) for one in fresh]),
-            origin="predictions made elsewhere",
+        staged = _stage(
+            ledger, store, identity, Target(name, "append", layout=_LAYOUT, location=where), columns, fresh
         )
         version = publish_part(
             ledger=ledger,
@@ -90,6 +81,28 @@ def log_predictions(
         ledger.runs.finish(run)
     log.info("Logged %d predictions of %s as %s", len(fresh), model, version.ref)
     return Logged(name, version.ref, len(fresh), len(batch) - len(fresh))
+
+
+def _stage(
+    ledger: Ledger,
+    store: DatasetStore,
+    identity: RunIdentity,
+    target: Target,
+    columns: tuple[Column, ...],
+    fresh: Sequence[LoggedPrediction],
+) -> StagedPart:
+    classed = columns == CLASS_LOG_COLUMNS
+    rows = tuple(one.class_row() if classed else one.row() for one in fresh)
+    unsaid = None if classed else {"label", "probabilities"}
+    return stage_source(
+        ledger=ledger,
+        store=store,
+        identity=identity,
+        target=target,
+        source=Rows(columns, [rows]),
+        digest=digest_of(predictions=[one.model_dump(mode="json", exclude=unsaid) for one in fresh]),
+        origin="predictions made elsewhere",
+    )
 
 
 def _versions(ledger: Ledger, model: str, batch: Sequence[LoggedPrediction]) -> dict[int, Version]:

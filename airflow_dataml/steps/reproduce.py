@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.environment import Environment
-from airflow_dataml.core.errors import SpecError, TrainingSpecError, VersionNotFoundError
+from airflow_dataml.core.errors import TrainingSpecError, VersionNotFoundError
 from airflow_dataml.core.lineage import Edge, report_node, version_node
 from airflow_dataml.core.reproduction import (
     Reproduction,
@@ -21,7 +21,7 @@ from airflow_dataml.core.reproduction import (
 )
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.training import TrainingJob, TrainingSpec
-from airflow_dataml.core.windows import TrainingPlan
+from airflow_dataml.core.windows import plan_of
 from airflow_dataml.steps.guidance import bring, resolve
 from airflow_dataml.steps.models import fetch_files, tidy
 from airflow_dataml.steps.training_rows import export_rows
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from airflow_dataml.core.reproduction import Difference, ScoresComparison, WeightsReader
     from airflow_dataml.core.runs import RunIdentity, TaskRun
     from airflow_dataml.core.training import Progress, TrainingResult
+    from airflow_dataml.core.windows import TrainingPlan
     from airflow_dataml.steps.guidance import Guidance
 
 log = logging.getLogger(__name__)
@@ -113,13 +114,7 @@ def reproduce_model(
 
 
 def _pinned(ledger: Ledger, version: Version) -> _Pinned:
-    if version.kind != "model":
-        msg = f"{version.ref} is a version of a {version.kind}: only versions of models can be reproduced."
-        raise SpecError(msg)
-    if "plan" not in version.facts or "spec" not in version.facts:
-        msg = f"{version.ref} keeps no plan and spec, so it was not trained by a training task: train a version that can be reproduced."
-        raise SpecError(msg)
-    plan = TrainingPlan.from_dict(version.facts["plan"])
+    plan = plan_of(version, what="a reproduction")
     spec = TrainingSpec.from_mapping(version.facts["spec"], source=f"spec of {version.ref}")
     manifest = ledger.versions.manifest(plan.version_id, profiles=False)
     parts = tuple(part for part in manifest if part.partition_key in plan.partitions)

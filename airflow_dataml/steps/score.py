@@ -32,7 +32,7 @@ from airflow_dataml.steps.scoring import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow_dataml.core.datasets import Part, Version
     from airflow_dataml.core.humility import HumilityRule
@@ -103,10 +103,7 @@ def score_batch(
     if not roles:
         return Decision("wait", (f"model {model!r} has no champion yet",))
     parts = _parts_of(ledger, version, partition_key)
-    models = {r: v.version_id for r, v in roles.items()}
-    run = ledger.runs.begin(
-        identity, input_digest=digest_of(dataset=version.version_id, models=models, **options.asked)
-    )
+    run = ledger.runs.begin(identity, input_digest=_digest(version, roles, options))
     fact = run.fact(predictions)
     done = ledger.versions.of_fact(fact)
     if done is not None:
@@ -121,8 +118,7 @@ def score_batch(
         # Only now: whoever waits for the asset waits for the switch, not for the scoring.
         ledger.assets.lock(predictions)
         _require_whole(part, job, sum(p.rows for p in parts))
-        where = str(view) if branch is None else location_on(ledger, branch, str(view))
-        place = place_of(ledger, predictions, where, Layout(), branch=branch)
+        place = _place(ledger, predictions, view, branch)
         result = _publish(ledger, store, run, place, part, version, roles)
         if options.asked:
             _report(ledger, warehouse, run, result, part, job, key_columns)
@@ -130,6 +126,16 @@ def score_batch(
     tidy(bench.work_dir / fact.digest)
     log.info("Scored %d rows with %s as %s", job.rows, ", ".join(v.ref for v in roles.values()), result.ref)
     return result
+
+
+def _digest(version: Version, roles: Mapping[str, Version], options: ScoringOptions) -> str:
+    models = {role: one.version_id for role, one in roles.items()}
+    return digest_of(dataset=version.version_id, models=models, **options.asked)
+
+
+def _place(ledger: Ledger, predictions: str, view: Relation, branch: str | None) -> Place:
+    where = str(view) if branch is None else location_on(ledger, branch, str(view))
+    return place_of(ledger, predictions, where, Layout(), branch=branch)
 
 
 def _roles(ledger: Ledger, model: str, shadows: Sequence[str]) -> dict[str, Version]:

@@ -92,12 +92,29 @@ def train_model(
         note.unlink(missing_ok=True)
         log.info("An earlier try registered %s; kept", version.ref)
         return version
+    _export(ledger, warehouse, plan, guidance, workshop, folder)
+    facts = _train_and_track(ledger, fact, plan, spec, workshop, folder) | guidance.facts()
+    version = _record(ledger, run, plan, guidance, facts)
+    tidy(folder)
+    note.unlink(missing_ok=True)
+    return version
+
+
+def _export(
+    ledger: Ledger,
+    warehouse: Warehouse,
+    plan: TrainingPlan,
+    guidance: Guidance,
+    workshop: Workshop,
+    folder: Path,
+) -> None:
+    """Write the rows to learn from, and what earlier versions give beside them."""
     rows = export_rows(
         ledger=ledger,
         warehouse=warehouse,
         plan=plan,
         columns=guidance.columns,
-        target=spec.target,
+        target=guidance.spec.target,
         side="train",
         path=folder / "train.csv",
         guidance=guidance,
@@ -111,11 +128,6 @@ def train_model(
         weights=workshop.weights,
         work_dir=workshop.work_dir,
     )
-    facts = _train_and_track(ledger, fact, plan, spec, workshop, folder) | guidance.facts()
-    version = _record(ledger, run, plan, guidance, facts)
-    tidy(folder)
-    note.unlink(missing_ok=True)
-    return version
 
 
 def _train_and_track(

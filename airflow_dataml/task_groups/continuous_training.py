@@ -57,42 +57,32 @@ def continuous_training(
         plan = TrainingPlanOperator(
             task_id="plan", model=model, dataset=dataset, target=target, window=window, **task_arguments
         )
-        settings: Any = spec
-        if tuning is not None:
-            tune = ModelTuneOperator(
-                task_id="tune",
-                model=model,
-                plan=plan.output,
-                spec=tuning,
-                only_asked=True,
-                experiment=experiment,
-                **task_arguments,
-            )
-            chosen: Any = tune.output
-            settings = chosen["spec"]
-        train = ModelTrainOperator(
-            task_id="train",
-            model=model,
-            plan=plan.output,
-            spec=settings,
-            experiment=experiment,
-            **task_arguments,
-        )
+        common = {"model": model, "plan": plan.output, "experiment": experiment, **task_arguments}
+        train = ModelTrainOperator(task_id="train", spec=_settings(spec, tuning, common), **common)
         trained: Any = train.output
         evaluate = ModelEvaluateOperator(
             task_id="evaluate", challenger=trained["version"], policy=policy, **task_arguments
         )
-        evaluated: Any = evaluate.output
-        promote = ModelPromoteOperator(
-            task_id="promote",
-            model=model,
-            evaluation=evaluated["report"],
-            approval=approval,
-            **task_arguments,
-        )
-        if approval is not None:
-            approve = ApprovalOperator(
-                task_id="approve", models={model: evaluated}, policy=approval, **task_arguments
-            )
-            approve >> promote
+        _promotion(model, evaluate.output, approval, task_arguments)
     return group
+
+
+def _settings(
+    spec: str | TrainingSpec, tuning: str | TuningSpec | dict[str, Any] | None, common: dict[str, Any]
+) -> Any:
+    """What is trained by: the spec, or what a tuning before it found better."""
+    if tuning is None:
+        return spec
+    chosen: Any = ModelTuneOperator(task_id="tune", spec=tuning, only_asked=True, **common).output
+    return chosen["spec"]
+
+
+def _promotion(
+    model: Asset, evaluated: Any, approval: ApprovalPolicy | dict[str, Any] | None, arguments: dict[str, Any]
+) -> None:
+    promote = ModelPromoteOperator(
+        task_id="promote", model=model, evaluation=evaluated["report"], approval=approval, **arguments
+    )
+    if approval is not None:
+        approve = ApprovalOperator(task_id="approve", models={model: evaluated}, policy=approval, **arguments)
+        approve >> promote

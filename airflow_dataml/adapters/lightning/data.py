@@ -7,9 +7,10 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataml.adapters.lightning.beside import Beside
 from airflow_dataml.adapters.lightning.targets import LabelReader, Target, examine, goal_of
 from airflow_dataml.core.errors import TrainingSpecError
-from airflow_dataml.core.features import CodedColumn, FeatureEncoding, as_numbers
+from airflow_dataml.core.features import CodedColumn, FeatureEncoding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -40,7 +41,8 @@ class TrainingData:
     :param tensors: numeric, categorical, and the target as the module sees it.
     :param labels: the target as the dataset has it; of classes, their places in ``target.classes``.
     :param train_rows: how many rows, from the first, are trained on; the rest validate.
-    :param beside: what training has besides: the teacher's scores, in the target's scale, and weights of rows.
+    :param beside: what training has besides: the teacher's scores, in the target's scale and of its classes, and
+        weights of rows.
     :param window: rows that may be in memory at once, where the tensors are mapped files; see ``stream``.
     :param release: gives back the memory of mapped rows that were read.
     """
@@ -77,13 +79,14 @@ def load(path: Path, spec: TrainingSpec, *, folder: Path | None = None) -> Train
 
     if stream.is_streamed(path, spec):
         return stream.load_streamed(path, spec, folder=folder or path.parent)
-    columns = _read(path, spec)
-    reader = LabelReader(spec)
+    beside = check_header(path, spec)
+    columns = _read(path, spec, beside)
+    reader = LabelReader(spec, taught=beside.taught)
     labels = reader.read(columns.pop(spec.target))
     classes = reader.settle(labels, step=max(len(labels), 1))
-    beside = {key: as_numbers(name, columns.pop(name)) for key, name in spec.beside_columns.items()}
     train_rows = train_rows_of(len(labels), spec)
-    target = examine(spec, labels, train_rows, step=len(labels), classes=classes)
+    target = examine(spec, labels, train_rows, step=len(labels), classes=classes, taught=beside.taught)
+    guided = beside.read(columns, labels, target, spec)
     encoding = FeatureEncoding.fit(spec.features, columns, rows=train_rows)
     numeric, categorical = encoding.encode(columns)
     tensors = (
@@ -91,7 +94,7 @@ def load(path: Path, spec: TrainingSpec, *, folder: Path | None = None) -> Train
         torch.from_numpy(categorical),
         torch.from_numpy(goal_of(labels, target, spec)),
     )
-    return TrainingData(encoding, target, tensors, labels, train_rows, scaled(beside, target, spec))
+    return TrainingData(encoding, target, tensors, labels, train_rows, guided)
 
 
 def train_rows_of(rows: int, spec: TrainingSpec) -> int:
@@ -105,35 +108,16 @@ def train_rows_of(rows: int, spec: TrainingSpec) -> int:
     return rows - max(1, round(rows * spec.validation_fraction))
 
 
-def scaled(
-    beside: dict[str, npt.NDArray[np.float64]], target: Target, spec: TrainingSpec
-) -> dict[str, Tensor]:
-    """Return what training has besides as tensors, a teacher in the scale of the target."""
-    import numpy as np
-    import torch
-
-    for key, values in beside.items():
-        if not np.isfinite(values).all():
-            msg = (
-                f"column {spec.beside_columns[key]!r} of the training data of model {spec.model!r} is no number in "
-                f"{int(np.count_nonzero(~np.isfinite(values)))} rows: leave distill and hard_examples out, or use another teacher."
-            )
-            raise TrainingSpecError(msg)
-    if spec.task == "regression" and "teacher" in beside:
-        beside = beside | {"teacher": (beside["teacher"] - target.mean) / target.std}
-    return {key: torch.from_numpy(values.astype("float32")) for key, values in beside.items()}
-
-
-def check_header(path: Path, spec: TrainingSpec) -> tuple[str, ...]:
-    """Return the columns that are read of a file, or refuse one that lacks any."""
+def check_header(path: Path, spec: TrainingSpec) -> Beside:
+    """Return what a file has beside features and target, or refuse one that lacks a column."""
     with path.open(newline="", encoding="utf-8") as file:
         header = next(csv.reader(file), [])
-    wanted = (*spec.required_columns, *spec.beside_columns.values())
-    absent = sorted(set(wanted) - set(header))
+    beside = Beside.of(header, spec)
+    absent = sorted({*spec.required_columns, *beside.columns} - set(header))
     if absent:
         msg = f"training data of model {spec.model!r} lack columns {absent}; the file has {header}."
         raise TrainingSpecError(msg)
-    return wanted
+    return beside
 
 
 def convert_options(spec: TrainingSpec, names: Sequence[str]) -> Any:
@@ -153,11 +137,11 @@ def convert_options(spec: TrainingSpec, names: Sequence[str]) -> Any:
     )
 
 
-def _read(path: Path, spec: TrainingSpec) -> dict[str, Column]:
+def _read(path: Path, spec: TrainingSpec, beside: Beside) -> dict[str, Column]:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    wanted = check_header(path, spec)
+    wanted = (*spec.required_columns, *beside.columns)
     try:
         table = arrow_csv.read_csv(
             path,

@@ -21,10 +21,10 @@ the batches an undisturbed one would. Of several processes each has all rows; ``
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataml.adapters.lightning.imports import import_named
 from airflow_dataml.core.errors import TrainingSpecError
 
 if TYPE_CHECKING:
@@ -46,13 +46,8 @@ def load_datamodule(spec: TrainingSpec) -> type[LightningDataModule] | None:
 
     if spec.datamodule is None:
         return None
-    path, _, name = spec.datamodule.partition(":")
     said = f"datamodule {spec.datamodule!r} of model {spec.model!r}"
-    try:
-        found = getattr(importlib.import_module(path), name)
-    except (ImportError, SyntaxError, AttributeError) as err:
-        msg = f"{said} cannot be imported: {type(err).__name__}: {err}"
-        raise TrainingSpecError(msg) from err
+    found = import_named(spec.datamodule, said=said)
     if not (isinstance(found, type) and issubclass(found, LightningDataModule)):
         msg = f"{said} is {found!r}, which is no LightningDataModule class."
         raise TrainingSpecError(msg)

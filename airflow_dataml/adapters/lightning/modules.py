@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import inspect
 from difflib import get_close_matches
 from importlib.abc import InspectLoader
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataml.adapters.lightning.imports import import_named
 from airflow_dataml.core.environment import find_module
 from airflow_dataml.core.errors import TrainingSpecError
 from airflow_dataml.core.warm_start import read_start
@@ -76,18 +76,10 @@ def load_class(spec: TrainingSpec) -> type[LightningModule]:
     """
     from pytorch_lightning import LightningModule
 
-    path, _, name = spec.module.partition(":")
-    try:
-        found = getattr(importlib.import_module(path), name)
-    except (ImportError, SyntaxError, AttributeError) as err:
-        msg = (
-            f"module {spec.module!r} of model {spec.model!r} cannot be imported: {type(err).__name__}: {err}"
-        )
-        raise TrainingSpecError(msg) from err
+    said = f"module {spec.module!r} of model {spec.model!r}"
+    found = import_named(spec.module, said=said)
     if not (isinstance(found, type) and issubclass(found, LightningModule)):
-        msg = (
-            f"module {spec.module!r} of model {spec.model!r} is {found!r}, which is no LightningModule class."
-        )
+        msg = f"{said} is {found!r}, which is no LightningModule class."
         raise TrainingSpecError(msg)
     try:
         inspect.signature(found).bind(

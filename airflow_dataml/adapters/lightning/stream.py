@@ -20,14 +20,13 @@ from airflow_dataml.adapters.lightning.data import (
     as_column,
     check_header,
     convert_options,
-    scaled,
     train_rows_of,
 )
 from airflow_dataml.adapters.lightning.mapped import Store
 from airflow_dataml.adapters.lightning.targets import LabelReader, examine, goal_of
 from airflow_dataml.core.encoding_fit import EncodingFit
 from airflow_dataml.core.errors import TrainingSpecError
-from airflow_dataml.core.features import FeatureEncoding, NumericEncoding, as_coded, as_numbers
+from airflow_dataml.core.features import FeatureEncoding, NumericEncoding, as_coded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Generator, Tensor
 
+    from airflow_dataml.adapters.lightning.beside import Beside
     from airflow_dataml.adapters.lightning.data import Batch
     from airflow_dataml.adapters.lightning.targets import Target
     from airflow_dataml.core.features import Column, Columns
@@ -66,19 +66,19 @@ def load_streamed(path: Path, spec: TrainingSpec, *, folder: Path) -> TrainingDa
     :param folder: takes the mapped files.
     :raises TrainingSpecError: columns, rows or labels are not what the spec promises.
     """
-    check_header(path, spec)
+    beside = check_header(path, spec)
     with Store(folder) as store:
-        return _load(path, spec, store)
+        return _load(path, spec, beside, store)
 
 
-def _load(path: Path, spec: TrainingSpec, store: Store) -> TrainingData:
+def _load(path: Path, spec: TrainingSpec, columns: Beside, store: Store) -> TrainingData:
     import torch
 
-    labels, classes = _labels(path, spec, store)
+    labels, classes = _labels(path, spec, columns, store)
     train_rows = train_rows_of(len(labels), spec)
-    target = examine(spec, labels, train_rows, step=STEP_ROWS, classes=classes)
+    target = examine(spec, labels, train_rows, step=STEP_ROWS, classes=classes, taught=columns.taught)
     store.release()
-    encoding, numeric, categorical, beside = _encode(path, spec, store, target, train_rows, len(labels))
+    encoding, numeric, categorical, beside = _encode(path, spec, columns, store, target, train_rows, labels)
     out = store.file()
     for start in range(0, len(labels), STEP_ROWS):
         out.write(goal_of(labels[start : start + STEP_ROWS], target, spec).tobytes())
@@ -98,8 +98,10 @@ def _load(path: Path, spec: TrainingSpec, store: Store) -> TrainingData:
     )
 
 
-def _labels(path: Path, spec: TrainingSpec, store: Store) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
-    file, rows, reader = store.file(), 0, LabelReader(spec)
+def _labels(
+    path: Path, spec: TrainingSpec, beside: Beside, store: Store
+) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
+    file, rows, reader = store.file(), 0, LabelReader(spec, taught=beside.taught)
     for columns in _blocks(path, spec, (spec.target,)):
         values = reader.read(columns[spec.target])
         file.write(values.tobytes())
@@ -109,7 +111,13 @@ def _labels(path: Path, spec: TrainingSpec, store: Store) -> tuple[npt.NDArray[A
 
 
 def _encode(
-    path: Path, spec: TrainingSpec, store: Store, target: Target, train_rows: int, rows: int
+    path: Path,
+    spec: TrainingSpec,
+    beside: Beside,
+    store: Store,
+    target: Target,
+    train_rows: int,
+    labels: npt.NDArray[Any],
 ) -> tuple[FeatureEncoding, npt.NDArray[Any], npt.NDArray[Any], dict[str, Tensor]]:
     import numpy as np
     import torch
@@ -122,26 +130,29 @@ def _encode(
     seen: dict[str, dict[str, int]] = {f.name: {} for f in spec.features if f.kind == "categorical"}
     fitting, done = EncodingFit(spec.features), 0
     numbers, codes = store.file(), store.file()
-    others = {key: store.file() for key in spec.beside_columns}
-    wanted = (*(feature.name for feature in spec.features), *spec.beside_columns.values())
+    others = {key: store.file() for key in beside.names}
+    wanted = (*(feature.name for feature in spec.features), *beside.columns)
     for columns in _blocks(path, spec, wanted):
         length = len(next(iter(columns.values())))
         if done < train_rows:
             fitting.add(columns, rows=min(length, train_rows - done))
+        own = labels[done : done + length]
         done += length
         if names:
             numbers.write(plain.encode(columns)[0].tobytes())
         if seen:
             codes.write(np.stack([_codes(columns, name, known) for name, known in seen.items()], 1).tobytes())
-        found = {key: as_numbers(name, columns[name]) for key, name in spec.beside_columns.items()}
-        for key, tensor in scaled(found, target, spec).items():
+        for key, tensor in beside.read(columns, own, target, spec).items():
             others[key].write(tensor.numpy().tobytes())
-    encoding = fitting.encoding()
+    encoding, rows = fitting.encoding(), len(labels)
     numeric = store.array(numbers, "float32", (rows, len(names)))
     categorical = store.array(codes, "int64", (rows, len(seen)))
     _translate(categorical, encoding, list(seen.values()), store)
-    beside = {key: torch.from_numpy(store.array(file, "float32", (rows,))) for key, file in others.items()}
-    return encoding, numeric, categorical, beside
+    guided = {
+        key: torch.from_numpy(store.array(file, "float32", beside.shape(key, rows, target)))
+        for key, file in others.items()
+    }
+    return encoding, numeric, categorical, guided
 
 
 def _codes(columns: Columns, name: str, known: dict[str, int]) -> npt.NDArray[Any]:

@@ -12,7 +12,8 @@ Only the training child imports this file. A module of your own is a ``Lightning
   the target float32, or int64 places of classes;
   a class that says ``takes = ("teacher", "weight")``, or one of them, gets what the spec's ``distill`` and
   ``hard_examples`` give in a fourth element, ``{"teacher": [n], "weight": [n]}``, and the share of the
-  teacher as ``self.teacher_weight``. A class that does not is refused with such a spec;
+  teacher as ``self.teacher_weight``. A class that does not is refused with such a spec. A teacher of classes
+  gives probabilities ``[n, classes]`` in the order of the logits, and 0 for a class that it never learnt;
 - ``validation_step`` logging ``validation_loss``, which chooses the weights that are kept;
 - ``configure_optimizers``.
 
@@ -119,7 +120,10 @@ class TabularModule(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW over all weights."""
-        return torch.optim.AdamW(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
+        # A small network's step is hardly more than its calls: one for all weights, not several for each.
+        return torch.optim.AdamW(
+            self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
+        )
 
     def _loss(self, batch: Batch) -> Tensor:
         numeric, categorical, target, *more = batch

@@ -11,6 +11,8 @@ from airflow_dataml.core.features import as_coded, as_numbers
 from airflow_dataml.core.moments import Moments
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     import numpy.typing as npt
 
@@ -25,18 +27,24 @@ class Target:
     """What was learnt about the target from the training rows; a regression is trained on (y - mean) / std.
 
     :param classes: of ``multiclass``, in the order of the model's outputs; a label is the place of its class.
+    :param taught: those of them that a teacher knows, in the order of its probabilities.
     """
 
     mean: float
     std: float
     classes: tuple[str, ...] = ()
+    taught: tuple[str, ...] = ()
 
 
 class LabelReader:
-    """Reads the target column, in one block or several; classes have their number once all are known."""
+    """Reads the target column, in one block or several; classes have their number once all are known.
 
-    def __init__(self, spec: TrainingSpec) -> None:
+    :param taught: classes that a teacher knows, which the model then tells apart too.
+    """
+
+    def __init__(self, spec: TrainingSpec, *, taught: Sequence[str] = ()) -> None:
         self._spec = spec
+        self._taught = tuple(taught)
         self._seen: dict[str, int] = {}
 
     def read(self, column: Column) -> Floats:
@@ -66,10 +74,12 @@ class LabelReader:
         """Number the classes in their fixed order, in place; return them, or nothing where labels are numbers.
 
         :param step: rows that are renumbered together.
+        :raises TrainingSpecError: a teacher knows none of them, or brings too many.
         """
         import numpy as np
 
-        classes = ordered_classes(self._seen)
+        self._check_teacher()
+        classes = ordered_classes([*self._seen, *self._taught])
         place = {name: code for code, name in enumerate(classes)}
         renumbered = np.array([float(place[name]) for name in self._seen])
         for start in range(0, len(labels) if classes else 0, step):
@@ -78,9 +88,31 @@ class LabelReader:
             part[known] = renumbered[part[known].astype(np.int64)]
         return classes
 
+    def _check_teacher(self) -> None:
+        spec, own, taught = self._spec, ordered_classes(self._seen), self._taught
+        who = f"teacher {spec.distill.teacher!r}" if spec.distill else "the teacher"
+        if taught and not set(own) & set(taught):
+            msg = (
+                f"{who} of model {spec.model!r} tells {named_few(taught)} apart, and of the classes of target {spec.target!r}, "
+                f"{named_few(own)}, it knows none: name another teacher, or leave distill out."
+            )
+            raise TrainingSpecError(msg)
+        if len({*own, *taught}) > CLASS_LIMIT:
+            msg = (
+                f"target {spec.target!r} and {who} have {len({*own, *taught})} classes together, and at most {CLASS_LIMIT} can "
+                "be learnt: leave distill out, or train on a column that groups them."
+            )
+            raise TrainingSpecError(msg)
+
 
 def examine(
-    spec: TrainingSpec, labels: Floats, train_rows: int, *, step: int, classes: tuple[str, ...] = ()
+    spec: TrainingSpec,
+    labels: Floats,
+    train_rows: int,
+    *,
+    step: int,
+    classes: tuple[str, ...] = (),
+    taught: tuple[str, ...] = (),
 ) -> Target:
     """Refuse labels that cannot be learnt, and return what the training rows say about the target.
 
@@ -110,7 +142,7 @@ def examine(
             msg = f"target {spec.target!r} holds {strange[0]:g}, but task 'binary' wants 0 and 1; use task: regression or cast it."
             raise TrainingSpecError(msg)
     if classes:
-        return Target(0.0, 1.0, classes)
+        return Target(0.0, 1.0, classes, taught)
     moments = Moments()
     for start in range(0, train_rows, step):
         moments.add(known[start : start + step])
@@ -126,10 +158,14 @@ def goal_of(labels: Floats, target: Target, spec: TrainingSpec) -> npt.NDArray[n
 
 
 def untrained_classes(labels: Floats, target: Target, train_rows: int) -> tuple[str, ...]:
-    """Return the classes that only validation rows have: the model knows them by name alone."""
+    """Return the classes that only validation rows have, and no teacher knows: the model has their names alone."""
     import numpy as np
 
     if not target.classes:
         return ()
     counts = np.bincount(labels[:train_rows].astype(np.int64), minlength=len(target.classes))
-    return tuple(name for name, count in zip(target.classes, counts.tolist(), strict=True) if not count)
+    return tuple(
+        name
+        for name, count in zip(target.classes, counts.tolist(), strict=True)
+        if not count and name not in target.taught
+    )

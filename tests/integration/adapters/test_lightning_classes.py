@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import shutil
 import subprocess
@@ -151,6 +152,71 @@ def test_classes_that_cannot_be_learnt_are_refused(
 
     with pytest.raises(TrainingSpecError, match=message):
         load(write(tmp_path / "rows.csv", **rows), spec())
+
+
+def taught(source: Path, target: Path, said: dict[str, float]) -> Path:
+    """Write what a teacher says of every row beside it: the same of all."""
+    header, *rows = source.read_text().splitlines()
+    names = ",".join(f"dataml_teacher={name}" for name in said)
+    shares = ",".join(map(str, said.values()))
+    target.write_text("\n".join([f"{header},{names}", *(f"{row},{shares}" for row in rows)]) + "\n")
+    return target
+
+
+def test_a_teacher_of_classes_alone_teaches_its_probabilities(tmp_path: Path) -> None:
+    said = {"9": 0.5, "10": 0.3, "11": 0.2}
+    data = taught(write(tmp_path / "rows.csv"), tmp_path / "taught.csv", said)
+    result = train(
+        data, tmp_path / "a", max_epochs=60, patience=None, distill={"teacher": "grade@1", "weight": 1}
+    )
+    # Labels decide which epoch is kept, so look at how far the last one came: to the teacher's entropy.
+    entropy = -sum(share * math.log(share) for share in said.values())
+    assert result.metrics["train_loss"] == pytest.approx(entropy, abs=0.02)
+    assert result.metrics["train_loss"] >= entropy - 1e-6
+
+
+@pytest.mark.parametrize("memory_mb", [None, 1], ids=["whole", "streamed"])
+def test_a_teacher_speaks_of_what_it_knows_and_the_label_of_the_rest(
+    tmp_path: Path, memory_mb: int | None
+) -> None:
+    from airflow_dataml.adapters.lightning.data import load
+    from airflow_dataml.adapters.lightning.stream import load_streamed
+    from airflow_dataml.adapters.lightning.targets import untrained_classes
+
+    data = taught(write(tmp_path / "rows.csv"), tmp_path / "taught.csv", {"12": 0.25, "10": 0.5, "9": 0.25})
+    asked = spec(distill={}, memory_mb=memory_mb)
+    found = load_streamed(data, asked, folder=tmp_path) if memory_mb else load(data, asked)
+    assert (found.target.classes, found.target.taught) == (("9", "10", "11", "12"), ("12", "10", "9"))
+    strange = found.labels == 2
+    assert 0 < strange.sum() < len(strange)
+    assert found.beside["teacher"][~strange].unique(dim=0).tolist() == [[0.25, 0.5, 0.0, 0.25]]
+    assert found.beside["teacher"][strange].unique(dim=0).tolist() == [[0.0, 0.0, 1.0, 0.0]]
+    assert untrained_classes(found.labels, found.target, found.train_rows) == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (
+            {"a": 0.5, "b": 0.5},
+            "teacher 'champion' of model 'grade' tells 'a', 'b' apart, .* '9', '10', '11', it knows none",
+        ),
+        ({}, r"lack columns \['dataml_teacher='\]"),
+        (
+            {"9": 0.5, "10": float("nan")},
+            "'dataml_teacher=10' of the training data of model 'grade' is no number in 900",
+        ),
+        ({str(name): 0.01 for name in range(100)}, "have 101 classes together, and at most 100"),
+    ],
+    ids=["other classes", "no column", "no number", "too many"],
+)
+def test_a_teacher_that_cannot_teach_is_refused(tmp_path: Path, said: dict[str, float], message: str) -> None:
+    from airflow_dataml.adapters.lightning.data import load
+
+    rows = write(tmp_path / "rows.csv", last="x" if len(said) == 100 else None)
+    data = taught(rows, tmp_path / "taught.csv", said) if said else rows
+    with pytest.raises(TrainingSpecError, match=message):
+        load(data, spec(distill={}))
 
 
 def test_a_trial_measures_classes(tmp_path: Path) -> None:

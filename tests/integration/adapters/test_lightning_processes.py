@@ -9,19 +9,18 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from airflow_dataml.adapters.lightning import LightningTrainer
 from airflow_dataml.adapters.lightning.child import refuse_idle
 from airflow_dataml.adapters.lightning.data import SlicingLoader, load
+from airflow_dataml.adapters.onnx import OnnxScorer
 from airflow_dataml.core.errors import TrainingCrashedError, TrainingSpecError
 from airflow_dataml.core.training import TrainingJob
 from tests.integration.adapters.test_lightning import MODULES, TASK, ended, spec, train, write_rows
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 slow = pytest.mark.slow
 TWO = {"engine": "torchrun", "processes": 2}
@@ -38,13 +37,22 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingJob:
 
 
 @slow
-def test_two_processes_walk_the_batches_of_one(job: TrainingJob, tmp_path: Path) -> None:
-    two = train(job)
-    again = train(replace(job, work_dir=tmp_path / "again"))
-    one = train(replace(job, spec=spec(), work_dir=tmp_path / "one"))
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_two_processes_walk_the_batches_of_one(job: TrainingJob, tmp_path: Path, task: str) -> None:
+    asked: dict[str, Any] = {"task": task}
+    if task == "multiclass":
+        asked |= {"target": "carrier", "features": [{"name": "distance"}, {"name": "flag"}]}
+        rows = [line.split(",", 4) for line in job.data.read_text().splitlines()]
+        job.data.write_text("".join(",".join([*row[:3], row[3] or "D", row[4]]) + "\n" for row in rows))
+    two = train(replace(job, spec=spec(**TWO, **asked)))
+    again = train(replace(job, spec=spec(**TWO, **asked), work_dir=tmp_path / "again"))
+    one = train(replace(job, spec=spec(**asked), work_dir=tmp_path / "one"))
     assert again.weights_digest == two.weights_digest
     assert (two.steps, two.epochs, two.rows) == (one.steps, one.epochs, one.rows)
     assert two.device == "cpu"
+    classes = OnnxScorer.load(Path(two.artifact_dir)).classes
+    assert classes == OnnxScorer.load(Path(one.artifact_dir)).classes
+    assert (len(classes) > 2) == (task == "multiclass")
     for name, value in one.metrics.items():
         assert two.metrics[name] == pytest.approx(value, abs=1e-4), name
 

@@ -218,9 +218,9 @@ def test_a_dataset_is_no_teacher(deployment: Guided) -> None:
 
 
 def test_numbers_are_added_to_the_text_of_a_file_and_nothing_else_changes(tmp_path: Path) -> None:
-    from airflow_dataml.steps.guidance import _add_column
+    from airflow_dataml.steps.guidance import _add_columns
 
     path = tmp_path / "rows.csv"
     path.write_text('a,b\n"",x\n,"two\nlines ""quoted"""\n')
-    _add_column(path, "c", iter([0.1, 2.0]))
-    assert path.read_text() == 'a,b,c\n"",x,0.1\n,"two\nlines ""quoted""",2.0\n'
+    _add_columns(path, ["c", 'd, "e"'], iter([[0.1, 1.0], [2.0, 0.5]]))
+    assert path.read_text() == 'a,b,c,"d, ""e"""\n"",x,0.1,1.0\n,"two\nlines ""quoted""",2.0,0.5\n'

@@ -10,7 +10,7 @@ import pytest
 from airflow_dataml.core.datasets import Column
 from airflow_dataml.core.errors import SpecError
 from airflow_dataml.core.governance import Decision
-from airflow_dataml.core.hard_examples import HardExamplePolicy
+from airflow_dataml.core.hard_examples import HardExamplePolicy, HardRowsQuery
 from airflow_dataml.core.layout import Layout
 from airflow_dataml.steps.hard_examples import stage_hard_examples
 from airflow_dataml.steps.ingest import Target
@@ -209,7 +209,7 @@ def test_what_cannot_be_is_refused(deployment: Teaching) -> None:
     deployment.ledger.connection.execute(
         """UPDATE dataml.version SET facts = jsonb_set(facts, '{spec,task}', '"ranking"') WHERE facts ? 'plan'"""
     )
-    with pytest.raises(SpecError, match="a model for 'ranking': hard examples are found for binary and regr"):
+    with pytest.raises(SpecError, match="a model for 'ranking': hard examples are found for binary, regr"):
         deployment.gather()
 
 
@@ -227,3 +227,20 @@ def test_a_regression_disagrees_in_deviations_of_its_scores(deployment: Teaching
     assert far
     assert min(abs(row["other_score"] - row["score"]) for row in far) >= 1.2 * spread["sd"]
     assert all(row["loss"] == pytest.approx((row["label"] - row["score"]) ** 2) for row in rows)
+
+
+@pytest.mark.parametrize("shadows", [False, True], ids=["champion-alone", "with-a-shadow"])
+def test_a_key_of_many_columns_reads_no_row_over_and_over(ledger: PostgresLedger, shadows: bool) -> None:
+    """A planner that takes the columns for independent expects a row, and would look at all rows for each of them."""
+    keys, db = ("a", "b", "c", "d"), ledger.connection
+    rows = "SELECT n / 100 AS a, n % 100 AS b, n / 100 * 2 AS c, n % 100 * 3 AS d FROM generate_series(0, 9999) n"
+    roles = "'champion'" if not shadows else "unnest(ARRAY['champion', 'shadow'])"
+    db.execute(
+        f"CREATE TABLE scored AS SELECT *, {roles} AS model_role, 1 AS model_version, 0.5 AS score FROM ({rows}) k"
+    )
+    db.execute(f"CREATE TABLE labelled AS SELECT *, true AS late FROM ({rows}) k")
+    db.execute("ANALYZE scored, labelled")
+    asked = HardRowsQuery(keys, "binary", "late", HardExamplePolicy()).counts("scored", "labelled")
+    plan = "\n".join(row["QUERY PLAN"] for row in db.rows(f"EXPLAIN {asked}"))
+    assert "Nested Loop" not in plan
+    assert db.rows(asked)[0]["labelled"] == 10_000

@@ -10,6 +10,7 @@ import pytest
 from airflow_dataml.core.classes import Answers, as_json, class_log_losses, ordered_classes
 from airflow_dataml.core.errors import TrainingSpecError
 from airflow_dataml.core.evaluation import PromotionPolicy, compare, verdict_of
+from airflow_dataml.core.guidance import taught_classes, taught_column
 from airflow_dataml.core.prediction_log import CLASS_LOG_COLUMNS, LoggedPrediction
 from airflow_dataml.core.training import TrainingSpec
 from airflow_dataml.core.tuning import TuningSpec
@@ -83,9 +84,13 @@ def test_two_models_of_classes_are_compared_by_log_loss() -> None:
     assert "calibration" not in body
 
 
-def test_a_teacher_of_classes_is_refused() -> None:
-    with pytest.raises(TrainingSpecError, match="a multiclass model has no distillation: leave distill out"):
-        TrainingSpec.from_mapping(SPEC | {"distill": {}})
+def test_a_teacher_of_classes_needs_its_own_columns_in_the_training_file() -> None:
+    assert TrainingSpec.from_mapping(SPEC | {"distill": {}}).distill
+    with pytest.raises(
+        TrainingSpecError, match=r"columns \['dataml_teacher=a'\] are names that training itself"
+    ):
+        TrainingSpec.from_mapping(SPEC | {"target": "dataml_teacher=a"})
+    assert taught_classes(["x", taught_column('a "b", c'), "dataml_weight"]) == ('a "b", c',)
 
 
 def test_tuning_knows_the_usual_metric_and_others() -> None:

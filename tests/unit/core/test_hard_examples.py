@@ -51,3 +51,16 @@ def test_the_score_a_model_gave_is_judged_and_not_the_one_a_rule_put_in_its_plac
     assert "model_score" not in plain.counts("s", "l")
     assert "coalesce(model_score, score) AS score" in humble.counts("s", "l")
     assert humble.columns == (*plain.columns, "model_score")
+
+
+def test_classes_are_judged_by_the_class_that_was_predicted() -> None:
+    asked = HardRowsQuery(("id",), "multiclass", "late", HardExamplePolicy())
+    humble = HardRowsQuery(("id",), "multiclass", "late", HardExamplePolicy(), humble=True)
+    assert asked.columns == ("id", "model_role", "model_version", "score", "label", "probabilities")
+    assert humble.columns == (*asked.columns, "action")
+    assert asked.made[-2:] == ("predicted", "other_predicted")
+    assert "label <> predicted AS wrong" in query("multiclass")
+    assert "coalesce(apart >= 0.3, false) AS disagreed" in query("multiclass")
+    # Where a rule let another answer, the class that the model predicted was not kept.
+    assert "action IS NULL OR action = 'note'" in humble.counts("s", "l")
+    assert "action" not in asked.counts("s", "l")

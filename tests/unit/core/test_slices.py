@@ -1,26 +1,24 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np  # noqa: TID253 - every test here makes rows with it
 import pytest
 from pydantic import ValidationError
 
-from airflow_dataml.core.errors import PolicyError
-from airflow_dataml.core.metric_gates import Finding, Scored
 from airflow_dataml.core.sequential import Evidence
 from airflow_dataml.core.slices import (
-    Fairness,
     Group,
     Slice,
     gather,
     groups_of,
-    judge_fairness,
     judge_slices,
-    rate_evidence,
     read_groups,
     slice_evidence,
 )
+
+if TYPE_CHECKING:
+    from airflow_dataml.core.metric_gates import Finding
 
 
 def sliced(worse: dict[str, float], rows: int = 2000, seed: int = 0, **rule: Any) -> list[Finding]:
@@ -84,63 +82,6 @@ def test_evidence_adds_up_over_looks() -> None:
         ("a", Evidence(3, 4.0, 6.0), 30.0),
         ("b", Evidence(3, 8.0, 22.0), 15.0),
     ]
-
-
-def fair(scores: Any, labels: Any, groups: Any, **rule: Any) -> list[Finding]:
-    rules = [Fairness(column="sex", **rule)]
-    rows = Scored("binary", np.asarray(labels, dtype=float), np.asarray(scores, dtype=float), None, {})
-    made = gather(rules, {"sex": groups}, rate_evidence(rows), before=None, looks=1)
-    return judge_fairness(rules, made, error=0.05)
-
-
-def people(shares: dict[str, float], rows: int = 1000) -> tuple[Any, Any]:
-    groups = np.repeat(list(shares), rows).astype(object)
-    scores = np.concatenate([np.arange(rows) / rows < share for share in shares.values()])
-    return scores.astype(float), groups
-
-
-@pytest.mark.parametrize(
-    ("other", "verdict"), [(0.42, "pass"), (0.5, "unknown"), (0.7, "fail")], ids=["near", "edge", "far"]
-)
-def test_the_difference_of_two_groups_is_judged_on_its_interval(other: float, verdict: str) -> None:
-    scores, groups = people({"f": 0.4, "m": other})
-    [found] = fair(scores, scores, groups)
-    assert found.verdict == verdict, found.reason
-    assert found.name == "selection_rate by sex, f/m"
-
-
-def test_every_pair_is_compared() -> None:
-    scores, groups = people({"a": 0.4, "b": 0.4, "c": 0.9})
-    assert sorted(one.verdict for one in fair(scores, scores, groups)) == ["fail", "fail", "pass"]
-
-
-def test_rates_look_at_the_truth() -> None:
-    scores, groups = people({"f": 0.5, "m": 0.5})
-    labels = np.where(groups == "f", 1.0, scores)
-    found = {
-        rate: fair(scores, labels, groups, rate=rate)[0].interval
-        for rate in ("selection_rate", "true_positive_rate", "accuracy")
-    }
-    assert {rate: one.estimate for rate, one in found.items() if one} == {
-        "selection_rate": 0.0,
-        "true_positive_rate": -0.5,
-        "accuracy": -0.5,
-    }
-
-
-def test_a_group_alone_and_a_small_group_are_said() -> None:
-    scores, groups = people({"f": 0.5})
-    [found] = fair(scores, scores, groups)
-    assert found.reason.endswith("1 group with 100 rows, a difference needs two")
-    both = np.append(groups, np.array(["m"] * 5, dtype=object))
-    few = fair(np.append(scores, np.ones(5)), np.ones(1005), both)
-    assert "selection_rate by sex, m: 5 rows, fewer than 100" in few[0].reason
-
-
-def test_a_regression_has_no_rates() -> None:
-    rows = Scored("regression", np.ones(3), np.ones(3), np.ones(3), {})
-    with pytest.raises(PolicyError, match="this is a regression model: use slices"):
-        rate_evidence(rows)
 
 
 def test_edges_ascend() -> None:
