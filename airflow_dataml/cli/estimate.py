@@ -15,11 +15,21 @@ if TYPE_CHECKING:
     from airflow_dataml.adapters.postgres.ledger import PostgresLedger
     from airflow_dataml.core.datasets import Version
 
+_BY = {
+    "scores": "the scores alone, by what equal scores turned out to be",
+    "probabilities": "the probabilities of all classes, by how often equal ones came true",
+    "features": "the features and the score, by what the loss was with such ones",
+}
+_LIMITS = {
+    "scores": "That a score has come to mean something else only labels can show.",
+    "probabilities": "That a probability has come to mean something else only labels can show.",
+    "features": "That the features have come to mean something else only labels can show.",
+}
 _HEADERS = ("metric", "released", "estimate", "low", "high", "measured", "as estimated")
 
 
 def estimate(ledger: PostgresLedger, args: argparse.Namespace) -> Output:
-    """Print a scored batch's performance as estimated from its scores, and as measured where labels are there."""
+    """Print a scored batch's performance as estimated without labels, and as measured where labels are there."""
     from airflow_dataml.core.monitoring import MonitorPolicy
     from airflow_dataml.steps.estimated import expect_batch, measure_batch
     from airflow_dataml.steps.observing import find_window
@@ -66,8 +76,9 @@ def _text(head: Mapping[str, str], expected: Mapping[str, Any], measured: Mappin
     return (
         f"{head['model']} on batch {head['batch']} of {head['predictions']}: {expected['n']:,} scores, {labelled}.\n"
         f"{table(_HEADERS, rows)}\n\n"
-        f"Estimated from the scores alone, with {expected['level']:.0%} intervals, by what equal scores turned out to be "
-        f"in report {expected['evaluation']}. That a score has come to mean something else only labels can show."
+        f"Estimated from {_BY[expected['by']]} in report {expected['evaluation']}, with {expected['level']:.0%} "
+        f"intervals. {_LIMITS[expected['by']]}"
+        + (f"\n{expected['missing']}" if expected.get("missing") else "")
     )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow_dataml.core.governance import Report
 
 # Histograms and whole profiles: for programs, with --json.
-_BULKY = ("profile", "columns", "score_cells", "cells", "card", "calibration")
+_BULKY = ("profile", "columns", "score_cells", "cells", "card", "calibration", "loss_model")
 _IDENTITY = ("id", "type", "level")
 _SILENT: tuple[Any, ...] = (None, "", [], {})
 _INCIDENT_COLUMNS = ("incident", "asset", "kind", "severity", "state", "opened_at", "title")

@@ -6,7 +6,9 @@ nonparametric framework for sequential change detection", New England Journal of
 229-260) sums the evidence of a change at any of the windows so far, ``M = (1 + M) * e`` (Shiryaev-Roberts). ``M`` less
 the number of windows falls on average while all is quiet, so that the mean number of windows until ``M`` reaches
 ``budget`` is at least ``budget``, whatever the distribution of the data. The average of such sums over the features is
-such a sum itself: the budget is the model's, and holds over all its features however they depend on each other.
+such a sum itself: the budget is the model's, and holds over all its features however they depend on each other. Where
+slices are looked at too, the average of theirs is one half and that of the features the other, which is such a sum
+again: features lose ``log(2)`` of evidence to slices, however many there are, and the budget stays the model's.
 
 What a window differs in from all others is not seen as an exception: where weekends look unlike weekdays, compare them
 with a reference of weekends (one detector for each season), or bear the difference in the tolerance.
@@ -61,6 +63,7 @@ class Detector:
     :param budget: windows between two false alarms.
     :param sums: natural logarithm of each feature's sum; a feature that was never looked at has none.
     :param windows: windows since the start or the last alarm.
+    :param slices: logarithms of the sums of features within slices; all together they weigh as much as ``sums``.
 
     >>> quiet = Detector(budget=90).step({"age": -0.5, "fare": -0.4})
     >>> quiet.alarm, quiet.suspects
@@ -73,29 +76,35 @@ class Detector:
     budget: int
     sums: dict[str, float] = field(default_factory=dict)
     windows: int = 0
+    slices: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, budget: AlarmBudget) -> Self:
         """Begin with nothing seen."""
         return cls(budget=budget.windows)
 
-    def step(self, factors: Mapping[str, float]) -> Detector:
+    def step(self, factors: Mapping[str, float], within: Mapping[str, float] | None = None) -> Detector:
         """Add a window; after an alarm begin anew with it.
 
         :param factors: natural logarithm of the e-value of each feature looked at, as of :func:`count_evidence`.
             What is missing keeps its sum. Their order is of no matter.
+        :param within: the same of features within slices. Which slices are looked at may differ from window to window,
+            as long as it does not depend on what the features within them are.
         """
         if self.alarm:
-            return Detector(budget=self.budget).step(factors)
-        sums = dict(self.sums)
-        for name, factor in factors.items():
-            sums[name] = factor + (_log_add(0.0, sums[name]) if name in sums else 0.0)
-        return replace(self, sums=dict(sorted(sums.items())), windows=self.windows + 1)
+            return Detector(budget=self.budget).step(factors, within)
+        return replace(
+            self,
+            sums=_added(self.sums, factors),
+            slices=_added(self.slices, within or {}),
+            windows=self.windows + 1,
+        )
 
     @property
     def evidence(self) -> float:
         """Natural logarithm of the average sum; an alarm where it reaches that of the budget."""
-        return _log_mean(list(self.sums.values())) if self.sums else -math.inf
+        sides = [_log_mean(list(side.values())) for side in (self.sums, self.slices) if side]
+        return _log_mean(sides) if sides else -math.inf
 
     @property
     def alarm(self) -> bool:
@@ -104,21 +113,24 @@ class Detector:
 
     @property
     def suspects(self) -> tuple[str, ...]:
-        """Features whose own evidence reaches the budget at an alarm, the largest first."""
+        """Features, of all rows or within a slice, whose own evidence reaches the budget at an alarm, the largest first."""
         if not self.alarm:
             return ()
-        ranked = sorted(self.sums.items(), key=lambda item: (-item[1], item[0]))
+        ranked = sorted((self.sums | self.slices).items(), key=lambda item: (-item[1], item[0]))
         return tuple(name for name, total in ranked if total >= math.log(self.budget))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "slices" or value}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Inverse of :meth:`to_dict`."""
-        sums = {str(name): float(total) for name, total in data["sums"].items()}
-        return cls(budget=int(data["budget"]), sums=sums, windows=int(data["windows"]))
+        sums, slices = (
+            {str(name): float(total) for name, total in data.get(side, {}).items()}
+            for side in ("sums", "slices")
+        )
+        return cls(int(data["budget"]), sums, int(data["windows"]), slices)
 
 
 def count_evidence(
@@ -237,6 +249,15 @@ def _quantile(dims: float, shift: float) -> float:
     middle = 1 + power * p * (power - 1 - 0.5 * (2 - power) * bend * p)
     width = power * math.sqrt(2 * p) * (1 + 0.5 * bend * p)
     return float(mean * (middle + NormalDist().inv_cdf(_SURE) * width) ** (1 / power))
+
+
+def _added(sums: Mapping[str, float], factors: Mapping[str, float]) -> dict[str, float]:
+    """Sums after one more window, by name."""
+    more = {
+        name: factor + (_log_add(0.0, sums[name]) if name in sums else 0.0)
+        for name, factor in factors.items()
+    }
+    return dict(sorted({**sums, **more}.items()))
 
 
 def _log_add(one: float, other: float) -> float:

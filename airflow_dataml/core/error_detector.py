@@ -156,10 +156,12 @@ class ErrorDetector:
         """
         return cls(baseline=baseline, budget=budget, bets=stakes(baseline, deviation))
 
-    def update(self, losses: Any) -> tuple[ErrorDetector, int | None]:
+    def update(self, losses: Any, *, weight: float = 1.0) -> tuple[ErrorDetector, int | None]:
         """Read rows in their order; what is read in two halves is as if read at once.
 
         :param losses: one finite number per row, none negative. About .3 s a million.
+        :param weight: what each row counts towards the budget: 1 of a budget in rows, ``1 / n`` of one in windows of
+            ``n`` rows.
         :return: the detector after all of them, and the position of the first alarm among them. After each alarm it
             begins anew with the row that follows.
         """
@@ -172,28 +174,28 @@ class ErrorDetector:
             raise SpecError(msg)
         sums, begin, first, alarms = self.sums, 0, None, self.alarms
         while begin < len(values):
-            sums, read, alarm = self._block(sums, values[begin : begin + _BLOCK])
+            sums, read, alarm = self._block(sums, values[begin : begin + _BLOCK], math.log(weight))
             begin += read
             if alarm:
                 first, alarms = begin - 1 if first is None else first, alarms + 1
         return replace(self, sums=sums, rows=self.rows + len(values), alarms=alarms), first
 
     def _block(
-        self, sums: tuple[float, ...] | None, values: Any
+        self, sums: tuple[float, ...] | None, values: Any, weight: float
     ) -> tuple[tuple[float, ...] | None, int, bool]:
         """Sums after a block or its first alarm, the rows read, and whether it was one.
 
         With ``S`` the running sum of the logarithms of the factors, the sum of all beginnings after row ``t`` is
-        ``exp(S[t]) * (before + exp(-S[0]) + ... + exp(-S[t - 1]))``.
+        ``exp(S[t]) * (before + exp(-S[0]) + ... + exp(-S[t - 1]))``, each beginning times the weight of its row.
         """
         np = load("numpy", extra=_EXTRA)
 
         bets = np.array(self.bets)[:, None]
         running = np.cumsum(np.log1p(bets * (values / self.baseline - 1)), axis=1)
-        begun = np.zeros_like(running)
-        begun[:, 1:] = -running[:, :-1]
+        begun = np.full_like(running, weight)
+        begun[:, 1:] -= running[:, :-1]
         if sums is not None:
-            begun[:, 0] = np.logaddexp(0.0, sums)
+            begun[:, 0] = np.logaddexp(weight, sums)
         found = running + np.logaddexp.accumulate(begun, axis=1)
         # The average of the sums reaches the budget only where the largest comes near it.
         near = found.max(axis=0) >= math.log(self.budget)

@@ -12,8 +12,8 @@ that of the holdout. A batch with the holdout's scores is estimated at exactly w
 
 **Limits.** Only a change of the scores can be seen. Where the same score begins to mean something else (concept drift),
 the estimate stays as it was while the performance goes; only labels tell. Nor is anything known of scores beyond those
-of the holdout: they are taken for the nearest that it had. For regression the score is all that the loss is estimated
-from, so a loss that grows with an input while the scores stay is not seen either.
+of the holdout: they are taken for the nearest that it had. A regression's loss that grows with an input while the
+scores stay is not seen from scores either: ``core.estimation_losses`` asks the features too.
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 MISSING = "missing values of "
 # Batches a report remembers as counted; an older one that is watched again would count twice.
 _REMEMBERED = 400
+# Slices whose evidence one report names, those with the most.
+_TOLD_SLICES = 100
 
 
 def factors(
@@ -60,6 +62,7 @@ def taken_up(
     batch: str,
     found: Mapping[str, float],
     policy: MonitorPolicy,
+    within: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """The state after one more window.
 
@@ -71,6 +74,7 @@ def taken_up(
     :param report: that report.
     :param batch: the window's partition key.
     :param found: of :func:`factors`.
+    :param within: the same within slices, see :func:`within_slice`.
 
     >>> from airflow_dataml.core.monitor_policy import MonitorPolicy
     >>> policy = MonitorPolicy(alarm_budget=90)
@@ -90,10 +94,10 @@ def taken_up(
     """
     if policy.alarm_budget is None:
         return {}
-    old = Detector.from_dict(before["detector"]) if before else Detector.of(policy.alarm_budget)
+    old = Detector.from_dict(before["detector"]) if before else Detector(policy.detector_windows)
     batches: list[str] = list(before["batches"]) if before else []
     counted = batch not in batches
-    detector = old.step(found) if counted else old
+    detector = old.step(found, within) if counted else old
     last = _last_alarm(before)
     if counted and detector.alarm:
         last = {"batch": batch, "suspects": list(detector.suspects)}
@@ -104,12 +108,26 @@ def taken_up(
         "alarm": mine is not None,
         "suspects": list(mine["suspects"]) if mine else [],
         "last_alarm": last,
-        "evidence": {name: round(value, 4) for name, value in sorted(found.items(), key=lambda one: -one[1])},
+        "evidence": _told(found) | _told(within or {}, most=_TOLD_SLICES),
         "counted": counted,
         "out_of_order": counted and bool(batches) and batch < max(batches),
         "batches": [*batches, batch][-_REMEMBERED:] if counted else batches,
         "previous": report,
     }
+
+
+def _told(found: Mapping[str, float], *, most: int | None = None) -> dict[str, float]:
+    ranked = sorted(found.items(), key=lambda one: -one[1])[:most]
+    return {name: round(value, 4) for name, value in ranked}
+
+
+def within_slice(found: Mapping[str, float], where: str) -> dict[str, float]:
+    """Evidence of a slice's features, under names that say where.
+
+    >>> within_slice({"km": -0.5}, "kind is bus")
+    {'km where kind is bus': -0.5}
+    """
+    return {f"{name} where {where}": value for name, value in found.items()}
 
 
 def _last_alarm(before: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -130,6 +148,7 @@ def told_of(state: Mapping[str, Any]) -> str:
         stands = f", and so is its alarm: {who}" if state["alarm"] else ""
         return f"the batch was counted before (report {state['previous']}); the evidence is unchanged{stands}"
     late = "; the batch came after later ones" if state["out_of_order"] else ""
+    shared = "" if state["detector"]["budget"] == budget else ", one half of which is that of errors"
     if state["alarm"]:
-        return f"evidence of {windows} windows reaches the budget of {budget}: {who}{late}"
-    return f"evidence of {windows} windows is within the budget of {budget}{late}"
+        return f"evidence of {windows} windows reaches the budget of {budget}{shared}: {who}{late}"
+    return f"evidence of {windows} windows is within the budget of {budget}{shared}{late}"

@@ -127,9 +127,9 @@ def incident_of(body: Mapping[str, Any], verdict: str) -> tuple[str, str, str] |
     What never came is an incident of its own, see :func:`late_incident`. An alarm that is only handed on has had its
     incident, which somebody may have resolved.
     """
-    state = body.get("over_time") or {}
-    had = None if state.get("counted", True) else state["told"]
-    left = {kind: [text for text in texts if text != had] for kind, texts in body["findings"].items()}
+    states = [body[name] for name in ("over_time", "errors") if body.get(name)]
+    had = [state["told"] for state in states if not state.get("counted", True)]
+    left = {kind: [text for text in texts if text not in had] for kind, texts in body["findings"].items()}
     found = {kind: texts for kind, texts in left.items() if texts and kind != "late"}
     if not found:
         return None

@@ -68,6 +68,8 @@ class Standing:
     :param new_batches: batches of the dataset it learns from that its newest version has not seen; their rows.
     :param windows: earlier windows of this champion, newest first.
     :param asked: retrainings asked for, newest first.
+    :param monitor: the report on the newest window; ``None`` where no window is decided on.
+    :param partition_key: that window's batch.
     """
 
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -77,6 +79,8 @@ class Standing:
     new_rows: int = 0
     windows: tuple[Watched, ...] = ()
     asked: tuple[Asked, ...] = ()
+    monitor: int | None = None
+    partition_key: str | None = None
 
 
 def decide_retrain(
@@ -132,8 +136,11 @@ def _decline(policy: RetrainPolicy, standing: Standing, found: Sequence[str]) ->
 
 
 def _asked_in_this_decline(policy: RetrainPolicy, standing: Standing, goes_on: bool) -> Asked | None:
-    windows = {one.monitor: one for one in standing.asked}
+    windows = {one.monitor: one for one in standing.asked if one.monitor is not None}
     batches = {one.partition_key: one for one in standing.asked if one.partition_key}
+    # Looked at again, a batch is still the same news.
+    if mine := batches.get(standing.partition_key or "") or windows.get(standing.monitor or 0):
+        return mine
     for window in standing.windows if goes_on else ():
         if not wanted(policy, window.kinds):
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataml.core.monitor_evidence import factors
+from airflow_dataml.core.monitor_evidence import factors, within_slice
 from airflow_dataml.core.monitor_tests import column_distances, window_tests
 from airflow_dataml.core.monitor_verdict import is_important
 from airflow_dataml.core.monitoring import blind_columns, corrected
@@ -14,8 +14,9 @@ from airflow_dataml.steps.observing import SCORE, score_cells, score_profile
 from airflow_dataml.steps.observing_slices import read_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from airflow_dataml.core.monitor_policy import MonitorPolicy
     from airflow_dataml.core.monitoring import ColumnShift
     from airflow_dataml.steps.observing import Look, Reference
     from airflow_dataml.steps.observing_slices import Group
@@ -33,6 +34,7 @@ class Drift:
     :param scores: tests of the predictions.
     :param blind: inputs whose histograms cannot tell.
     :param evidence: what the window adds to the evidence over time.
+    :param within: what its slices add.
     """
 
     inputs: tuple[ColumnShift, ...] = ()
@@ -40,6 +42,7 @@ class Drift:
     scores: tuple[ColumnShift, ...] = ()
     blind: tuple[str, ...] = ()
     evidence: dict[str, float] = field(default_factory=dict)
+    within: dict[str, float] = field(default_factory=dict)
     distances: dict[str, dict[str, float]] = field(default_factory=dict)
     groups: tuple[Group, ...] = ()
 
@@ -68,41 +71,82 @@ class Drift:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What is compared: a reference and a window, as profiles.
+
+    :param scores: the same of the scores alone; ``None`` where the reference has none.
+    """
+
+    before: dict[str, Any]
+    current: dict[str, Any]
+    scores: tuple[dict[str, Any], dict[str, Any]] | None = None
+    groups: tuple[Group, ...] = ()
+
+
 def measure_drift(look: Look, reference: Reference | None, shares: Mapping[str, float] | None) -> Drift:
-    """Test a window against its reference; features over all rows and slices are corrected together.
+    """Test a window against its reference, see :func:`judge_drift`."""
+    if reference is None:
+        return Drift()
+    scores = None
+    if reference.scores:
+        now = score_cells(look.warehouse, look.window.part)
+        scores = score_profile(reference.scores), score_profile(now)
+    sides = Sides(
+        reference.profile,
+        merge_profiles([p.profile for p in look.window.features_parts]),
+        scores,
+        tuple(read_groups(look, reference)) if look.policy.slices else (),
+    )
+    return judge_drift(sides, columns=look.window.columns, policy=look.policy, shares=shares)
+
+
+def judge_drift(
+    sides: Sides, *, columns: Sequence[str], policy: MonitorPolicy, shares: Mapping[str, float] | None
+) -> Drift:
+    """Test both sides of a window; features over all rows and slices are corrected together.
 
     :param shares: each feature's share of importance; unimportant ones are no evidence over time.
     """
-    if reference is None:
-        return Drift()
-    policy, columns = look.policy, look.window.columns
-    before, current = reference.profile, merge_profiles([p.profile for p in look.window.features_parts])
-    groups = tuple(read_groups(look, reference)) if policy.slices else ()
+    before, current, groups = sides.before, sides.current, sides.groups
     tests = window_tests(before, current, columns=columns, policy=policy)
     for one in groups:
         within = tuple(one.reference["columns"])
         tests += window_tests(one.reference, one.current, columns=within, policy=policy, where=one.name)
     judged = corrected(tests, level=policy.level)
-    scores, evidence = _scores(look, reference)
+    scores, evidence = _scores(sides.scores, policy)
+    sliced: dict[str, float] = {}
     if policy.alarm_budget is not None:
         weighty = [c for c in columns if is_important(c, shares, policy)]
         evidence = factors(before, current, columns=weighty, policy=policy) | evidence
+        sliced = _sliced(groups, weighty, policy)
     return Drift(
         inputs=tuple(s for s in judged if s.where is None),
         slices=tuple(s for s in judged if s.where is not None),
         scores=scores,
         blind=blind_columns(before, current, columns=columns),
         evidence=evidence,
+        within=sliced,
         distances=column_distances(before, current, columns=columns, policy=policy),
         groups=groups,
     )
 
 
-def _scores(look: Look, reference: Reference) -> tuple[tuple[ColumnShift, ...], dict[str, float]]:
-    if not reference.scores:
+def _sliced(groups: Sequence[Group], columns: Sequence[str], policy: MonitorPolicy) -> dict[str, float]:
+    """What the slices of a window add to the evidence over time."""
+    found: dict[str, float] = {}
+    for one in groups:
+        known = [c for c in columns if c in one.reference["columns"]]
+        told = factors(one.reference, one.current, columns=known, policy=policy)
+        found |= within_slice(told, one.name)
+    return found
+
+
+def _scores(
+    sides: tuple[dict[str, Any], dict[str, Any]] | None, policy: MonitorPolicy
+) -> tuple[tuple[ColumnShift, ...], dict[str, float]]:
+    if sides is None:
         return (), {}
-    policy = look.policy
-    sides = score_profile(reference.scores), score_profile(score_cells(look.warehouse, look.window.part))
     found = window_tests(*sides, columns=[SCORE], policy=policy)
     tests = corrected([s for s in found if s.test != "missing"], level=policy.level)
     if policy.alarm_budget is None:

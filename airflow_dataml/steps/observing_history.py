@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 # How far back the state of a monitor is looked for among the reports on its model.
 _REPORTS = 200
 # What the evidence over time depends on; with other values it begins anew.
-_STATE = ("alarm_budget", "tolerance", "min_rows", "importance")
+_STATE = ("alarm_budget", "tolerance", "min_rows", "importance", "slices", "slice_groups", "errors")
 
 
 def reports_before(ledger: Ledger, subject: str, body: Mapping[str, Any]) -> Iterator[Report]:
     """Monitor reports on the same model version and world, newest first."""
-    for report in ledger.reports.list(asset=subject, limit=_REPORTS):
-        if report.kind != "monitor" or report.body.get("model") != body["model"]:
+    for report in ledger.reports.recent(asset=subject, kind="monitor", limit=_REPORTS):
+        if report.body.get("model") != body["model"]:
             continue
         if report.body.get("branch") == body.get("branch"):
             yield report

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.evaluation import LOSS_OF_TASK
 from airflow_dataml.core.refs import number_sql, quote_identifier
+from airflow_dataml.core.row_losses import row_loss_sql
 from airflow_dataml.core.statistics import Interval, mean_interval
 from airflow_dataml.steps.observing import SCORE, Window
 
@@ -15,14 +16,6 @@ if TYPE_CHECKING:
 
     from airflow_dataml.core.datasets import Part, Version
     from airflow_dataml.core.ports import Ledger, Warehouse
-
-_LOSS_SQL = {
-    "log_loss": "-(y * ln(p) + (1 - y) * ln(1 - p))",
-    "squared_error": "(y - score) ^ 2",
-    # Of several classes the label is a text, and a class that was never learnt has no probability.
-    "multiclass_log_loss": "CASE WHEN y IS NOT NULL THEN "
-    "-ln(greatest(1e-7, coalesce((probabilities ->> y)::double precision, 0))) END",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +75,12 @@ def labels_of(
 
 
 def released_loss(ledger: Ledger, window: Window) -> Interval | None:
-    """The champion's mean loss on the holdout at its release; reports that kept no interval are taken at their word."""
-    champion = window.champion
+    """The champion's mean loss on the holdout at its release, see :func:`loss_at_release`."""
+    return loss_at_release(ledger, window.champion)
+
+
+def loss_at_release(ledger: Ledger, champion: Version) -> Interval | None:
+    """A version's mean loss on the holdout at its release; reports that kept no interval are taken at their word."""
     evaluation = ledger.reports.latest(
         asset=champion.asset, kind="evaluation", version_id=champion.version_id
     )
@@ -105,14 +102,23 @@ def realised(warehouse: Warehouse, window: Window, labels: Labels) -> Realised:
     return Realised(row["n"], row["scored"], float(row["total"]), float(row["squares"]))
 
 
-def loss_sql(warehouse: Warehouse, window: Window, labels: Labels, *, beside: Sequence[str] = ()) -> str:
+def loss_sql(
+    warehouse: Warehouse,
+    window: Window,
+    labels: Labels,
+    *,
+    beside: Sequence[str] = (),
+    formula: str | None = None,
+) -> str:
     """SQL of one row per prediction with its ``loss``, null where there is no label or it is no finite number.
 
     :param beside: columns of the scored dataset that are wanted too, as ``b0`` and so on.
+    :param formula: SQL of another loss, of ``y`` and ``score``.
     """
     spec = window.champion.facts["spec"]
     classes = spec["task"] == "multiclass"
-    formula = _LOSS_SQL[LOSS_OF_TASK[spec["task"]]]
+    said = "probabilities" if classes else SCORE
+    formula = formula or row_loss_sql(LOSS_OF_TASK[spec["task"]], label="y", score=said)
     target = f"{quote_identifier(spec['target'])}::text" if classes else number_sql(spec["target"])
     names = [quote_identifier(k) for k in labels.keys]
     same = " AND ".join(f"p.{name} = l.{name}" for name in names)
@@ -129,7 +135,7 @@ def loss_sql(warehouse: Warehouse, window: Window, labels: Labels, *, beside: Se
     finite = f"abs(loss) < 'Infinity' AND abs({SCORE}) < 'Infinity'"
     return f"""SELECT CASE WHEN {finite} THEN loss END AS loss {also} FROM (
                SELECT {formula} AS loss, {SCORE} {also} FROM (
-                 SELECT l.label_read AS y, p.{SCORE}, greatest(1e-7, least(1 - 1e-7, p.{SCORE})) AS p{wanted}
+                 SELECT l.label_read AS y, p.{SCORE}{wanted}
                  FROM {window.part.relation.quoted} p LEFT JOIN ({label}) l ON {same} {join}
                  WHERE p.model_role = 'champion' AND p.{SCORE} IS NOT NULL OFFSET 0) joined) measured"""
 

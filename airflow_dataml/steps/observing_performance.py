@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_dataml.core.monitor_policy import MonitorPolicy
+    from airflow_dataml.core.statistics import Interval
     from airflow_dataml.steps.observing import Look
 
 # The loss that a model is released by, as estimates call it.
@@ -59,7 +60,7 @@ def measure_performance(look: Look) -> Performance:
     ]
     expected = estimate_batch(ledger=look.ledger, warehouse=look.warehouse, window=window, policy=policy)
     # Labels know better than any estimate.
-    feared = estimated_decay(expected, policy) if now is None else []
+    feared = estimated_decay(expected, released, policy) if now is None else []
     findings = {"late": late, "estimated_decay": feared}
     return Performance(
         performance_body(released, found, now, look.labels, window),
@@ -70,19 +71,28 @@ def measure_performance(look: Look) -> Performance:
     )
 
 
-def estimated_decay(expected: Mapping[str, Any] | None, policy: MonitorPolicy) -> list[str]:
-    """Say that the loss is surely expected beyond what is borne, though no label has come.
+def estimated_decay(
+    expected: Mapping[str, Any] | None, released: Interval | None, policy: MonitorPolicy
+) -> list[str]:
+    """Say that the loss is surely expected beyond what is borne of the most that it may have been at release.
+
+    :param expected: metrics with their intervals, of a batch no label of which has come.
+    :param released: mean loss on the holdout at release; what its rows could not tell is no decay.
 
     >>> from airflow_dataml.core.monitor_policy import MonitorPolicy
-    >>> loss = {"estimate": 0.6, "low": 0.5, "high": 0.7, "released": 0.3}
-    >>> estimated_decay({"log_loss": loss, "released": 0.3}, MonitorPolicy())
-    ['log_loss expected at 0.6000 [0.5000, 0.7000] without labels against 0.3000 at release (borne +30%)']
+    >>> from airflow_dataml.core.statistics import Interval
+    >>> loss = {"log_loss": {"estimate": 0.6, "low": 0.5, "high": 0.7, "released": 0.3}}
+    >>> estimated_decay(loss, Interval(0.3, 0.28, 0.32, 0.95, 900), MonitorPolicy())
+    ['log_loss expected at 0.6000 [0.5000, 0.7000] without labels against 0.3000 [0.2800, 0.3200] at release (borne +30%)']
+    >>> estimated_decay(loss, Interval(0.3, 0.2, 0.4, 0.95, 90), MonitorPolicy())
+    []
     """
     for name in _LOSSES:
         loss = (expected or {}).get(name)
-        if loss and loss["low"] > loss["released"] * (1 + policy.decay_tolerance):
+        if loss and released and loss["low"] > released.high * (1 + policy.decay_tolerance):
             return [
                 f"{name} expected at {loss['estimate']:.4f} [{loss['low']:.4f}, {loss['high']:.4f}] without labels "
-                f"against {loss['released']:.4f} at release (borne {policy.decay_tolerance:+.0%})"
+                f"against {released.estimate:.4f} [{released.low:.4f}, {released.high:.4f}] at release "
+                f"(borne {policy.decay_tolerance:+.0%})"
             ]
     return []

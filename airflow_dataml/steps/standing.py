@@ -43,6 +43,8 @@ def standing_of(
             for one in decisions
             if one.body["action"] == RETRAIN
         ),
+        monitor=monitor.report_id if monitor else None,
+        partition_key=monitor.body["partition_key"] if monitor else None,
     )
 
 

@@ -22,6 +22,7 @@ from scipy.stats import norm  # noqa: TID253 - of normal values
 
 from airflow_dataml.core.alarm_budget import Detector, count_evidence
 from airflow_dataml.core.error_detector import ErrorDetector, upper_bound
+from airflow_dataml.core.error_mixture import ErrorMixture
 from airflow_dataml.core.sequential import Evidence
 
 RIVER = "0.26.1"
@@ -29,6 +30,7 @@ ROWS, DRIFT = 20_000, 10_000
 HOLDOUT = 10_000
 # A false alarm in 100,000 rows, of the errors and of the values in their windows alike.
 BUDGET, WINDOW = 100_000, 100
+PORTION = 1000
 SHAPES = ("abrupt", "gradual", "incremental", "recurring")
 _BINS = norm.ppf(np.arange(1, 20) / 20)
 
@@ -89,13 +91,31 @@ def normal_values(amount: Any, draw: np.random.Generator) -> Any:
     return draw.standard_normal(len(amount)) + 0.5 * amount
 
 
-def errors_alarms(errors: Any, *, baseline: float) -> list[int]:
-    """Every alarm of ours on errors."""
-    detector, alarms = ErrorDetector.of(baseline=baseline, budget=BUDGET), []
-    # In small portions: only the first alarm of each is told.
-    for begin in range(0, len(errors), WINDOW):
-        detector, first = detector.update(errors[begin : begin + WINDOW])
-        alarms += [] if first is None else [begin + first]
+def known(baseline: float) -> ErrorDetector:
+    """Ours, where the baseline or a bound of it is known."""
+    return ErrorDetector.of(baseline=baseline, budget=BUDGET)
+
+
+def held_out(holdout: Evidence) -> ErrorMixture:
+    """Ours, where a holdout says what the baseline may be."""
+    return ErrorMixture.of(errors=int(holdout.total), rows=holdout.n, budget=BUDGET)
+
+
+def errors_alarms(
+    errors: Any, detector: ErrorDetector | ErrorMixture, *, until: int | None = None
+) -> list[int]:
+    """Every alarm of ours on errors.
+
+    :param until: the first alarm from this row on is the last that is wanted.
+    """
+    alarms, begin = list[int](), 0
+    while begin < len(errors) and not (alarms and until is not None and alarms[-1] >= until):
+        after, first = detector.update(errors[begin : begin + PORTION])
+        if first is not None:
+            # Of a portion only the first alarm is told: the rest is read again.
+            after, _ = detector.update(errors[begin : begin + first + 1])
+            alarms.append(begin + first)
+        begin, detector = begin + (PORTION if first is None else first + 1), after
     return alarms
 
 
@@ -161,7 +181,7 @@ def shaped(kind: str, shape: str, *, streams: int, slow: int) -> dict[str, Found
         if kind == "errors":
             holdout = Evidence.of(sea_errors(np.zeros(HOLDOUT), draw))
             made[key] = sea_errors(amount, draw)
-            ours[key] = errors_alarms(made[key], baseline=upper_bound(holdout))
+            ours[key] = errors_alarms(made[key], held_out(holdout))
         else:
             reference = normal_values(np.zeros(HOLDOUT), draw)
             made[key] = normal_values(amount, draw)
@@ -170,15 +190,49 @@ def shaped(kind: str, shape: str, *, streams: int, slow: int) -> dict[str, Found
 
 
 def grown(after: float, *, streams: int, slow: int) -> dict[str, Found]:
-    """Every detector on errors that grow from a tenth to a rate, ours with the baseline known and not."""
+    """Every detector on errors that grow from a tenth to a rate, ours with the baseline known, held out and bounded.
+
+    Every stream has a holdout of its own, so that the error of the baseline is in the false alarms.
+    """
     made: dict[str, Any] = {}
-    known: dict[str, list[int]] = {}
-    bounded: dict[str, list[int]] = {}
+    rows = f"{HOLDOUT:,} rows held out"
+    ours: dict[str, dict[str, list[int]]] = {
+        f"ours{said}": {} for said in ("", f", {rows}", f", bound of {rows}")
+    }
     for seed in range(streams):
         draw, key = np.random.default_rng([7, seed]), str(seed)
         made[key] = (draw.random(ROWS) < np.where(np.arange(ROWS) < DRIFT, 0.1, after)).astype(float)
-        known[key] = errors_alarms(made[key], baseline=0.1)
         holdout = Evidence.of((draw.random(HOLDOUT) < 0.1).astype(float))
-        bounded[key] = errors_alarms(made[key], baseline=upper_bound(holdout))
+        detectors: tuple[ErrorDetector | ErrorMixture, ...] = (
+            known(0.1),
+            held_out(holdout),
+            known(upper_bound(holdout)),
+        )
+        for found, detector in zip(ours.values(), detectors, strict=True):
+            found[key] = errors_alarms(made[key], detector)
     drifts = {key: [(DRIFT, ROWS)] for key in made}
-    return compare(made, drifts, {"ours": known, f"ours, {HOLDOUT:,} rows held out": bounded}, slow)
+    return compare(made, drifts, ours, slow)
+
+
+def false_alarms_held_out(
+    *,
+    rate: float = 0.1,
+    after: float = 0.15,
+    held: int = HOLDOUT,
+    models: int = 400,
+    before: float | None = None,
+) -> Found:
+    """Ours alone over many more models than river reads: every model with a holdout, and a quiet stream, of its own.
+
+    :param before: what the rate is for 10,000 rows before the quiet ones: a season of fewer errors, say.
+    """
+    found = Found()
+    for seed in range(models):
+        draw = np.random.default_rng([11, seed])
+        holdout = Evidence.of((draw.random(held) < rate).astype(float))
+        detector: ErrorMixture = held_out(holdout)
+        if before is not None:
+            detector, _ = detector.update((draw.random(DRIFT) < before).astype(float))
+        rows = (draw.random(ROWS) < np.where(np.arange(ROWS) < DRIFT, rate, after)).astype(float)
+        found.add(errors_alarms(rows, detector, until=DRIFT), [(DRIFT, ROWS)])
+    return found

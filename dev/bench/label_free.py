@@ -2,9 +2,9 @@
 
 Both see the same rows in the same chunks. Area under the curve: the two datasets of classification that NannyML's package
 brings, and a simulated world whose scores shift, so that the model grows better and worse in turn while a score goes on
-meaning what it meant. Root mean squared error: the dataset of regression it brings; there DLE sees all the features, and
-ours the predictions alone. Costs are CPU seconds of fitting and of all chunks, from arrays in memory and without imports;
-ours counts the histogram of every chunk and all metrics with their intervals, NannyML is asked for the one metric.
+meaning what it meant. Root mean squared error: the dataset of regression it brings, where both see all the features.
+Costs are CPU seconds of fitting and of all chunks, from arrays in memory and without imports; ours counts the histogram
+of every chunk and all metrics with their intervals, NannyML is asked for the one metric.
 
 Printed are mean absolute errors over chunks: of saying what was measured on the reference, of both sides, by how much ours
 is more with its standard error over chunks; and how many chunks' measured value lay in our 95% interval.
@@ -31,7 +31,10 @@ from typing import Any
 import numpy as np  # noqa: TID253 - the whole bench is arrays
 
 from airflow_dataml.core.estimation import Calibration, Estimated, estimate
-from airflow_dataml.core.statistics import roc_auc
+from airflow_dataml.core.extras import load
+from airflow_dataml.core.loss_terms import fit_losses
+from airflow_dataml.core.statistics import Interval, roc_auc
+from airflow_dataml.steps.estimated_counts import SCORE
 
 PEER = "nannyml==0.13.1"
 # It imports statsmodels and does not say so.
@@ -115,7 +118,18 @@ def task_of(path: Path) -> Estimated:
 
 def ours(held: Any, chunk: int, task: Estimated) -> tuple[Found, Any]:
     """Fit and estimate; and whether each interval held what was measured."""
+    # Its first import is no part of any estimate.
+    load("scipy.stats", extra="monitoring")
     began = time.process_time()
+    intervals = by_features(held, chunk) if task == "regression" else by_scores(held, chunk, task)
+    spent = time.process_time() - began
+    truth = measured(held, chunk, task)
+    inside = [one.low <= value <= one.high for one, value in zip(intervals, truth, strict=True)]
+    return Found([one.estimate for one in intervals], spent), np.array(inside)
+
+
+def by_scores(held: Any, chunk: int, task: Estimated) -> list[Interval]:
+    """Every chunk from the histogram of its scores."""
     calibration = Calibration.fit(task=task, labels=held["reference_labels"], scores=held["reference_scores"])
     if calibration is None:
         msg = "the reference has no row"
@@ -125,10 +139,27 @@ def ours(held: Any, chunk: int, task: Estimated) -> tuple[Found, Any]:
         counts = np.bincount(np.searchsorted(calibration.edges, scores, side="right"))
         cells = [(int(cell), int(counts[cell])) for cell in np.flatnonzero(counts)]
         intervals.append(estimate(cells, calibration, level=LEVEL)[METRICS[task]])
-    spent = time.process_time() - began
-    truth = measured(held, chunk, task)
-    inside = [one.low <= value <= one.high for one, value in zip(intervals, truth, strict=True)]
-    return Found([one.estimate for one in intervals], spent), np.array(inside)
+    return intervals
+
+
+def by_features(held: Any, chunk: int) -> list[Interval]:
+    """Every chunk from the histograms of its features and of the pairs of them that matter."""
+    losses = (held["reference_labels"] - held["reference_scores"]) ** 2
+    model = fit_losses(losses=losses, columns=columns_of(held, "reference"))
+    if model is None:
+        msg = "the reference has too few rows"
+        raise ValueError(msg)
+    columns = {name: chunks_of(values, chunk) for name, values in columns_of(held, "analysis").items()}
+    chunks = [dict(zip(columns, one, strict=True)) for one in zip(*columns.values(), strict=True)]
+    return [model.estimate(model.counts(one), level=LEVEL)[METRICS["regression"]] for one in chunks]
+
+
+def columns_of(held: Any, side: str) -> dict[str, Any]:
+    """The features of one side, texts as objects, and the scores."""
+    start = f"{side}_feature_"
+    found = {name.removeprefix(start): values for name, values in held.items() if name.startswith(start)}
+    texts = {name: values.astype(object) for name, values in found.items() if values.dtype.kind == "U"}
+    return found | texts | {SCORE: held[f"{side}_scores"]}
 
 
 def measured(held: Any, chunk: int, task: Estimated) -> Any:
@@ -171,7 +202,7 @@ def compare(python: Path, path: Path, chunk: int, repeat: int) -> bool:
 
 
 def report(chunk: int, repeat: int) -> bool:
-    """Measure and print; whether ours is no worse than CBPE at a fifth of the cost on every dataset."""
+    """Measure and print; whether ours is no worse than CBPE and DLE at a fifth of the cost on every dataset."""
     python = peer()
     heads = ("reference", "NannyML", "ours", "more", "its se", "held", "NannyML s", "ours s")
     print(f"{'':14}{'metric':24}{'chunks':>7}{'measured':>18}", end="")
@@ -181,7 +212,7 @@ def report(chunk: int, repeat: int) -> bool:
         ask(python, "export", place)
         simulate(folder / "simulated.npz")
         kept = {path: compare(python, path, chunk, repeat) for path in sorted(folder.glob("*.npz"))}
-    return all(good for path, good in kept.items() if task_of(path) == "binary")
+    return all(kept.values())
 
 
 def main() -> None:
@@ -192,7 +223,7 @@ def main() -> None:
     options = parser.parse_args()
     kept = report(options.chunk, options.repeat)
     print(
-        f"AUC: error no more than CBPE's within its standard error, at a fifth of its cost: {'yes' if kept else 'no'}"
+        f"error no more than NannyML's within its standard error, at a fifth of its cost: {'yes' if kept else 'no'}"
     )
     sys.exit(not kept)
 

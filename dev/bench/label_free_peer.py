@@ -24,8 +24,11 @@ FEATURES = ["car_age", "km_driven", "price_new", "accident_count", "door_count",
 
 
 def export(folder: Path) -> None:
-    """Write the datasets that come with NannyML, labels and scores only."""
+    """Write the datasets that come with NannyML: labels and scores, and of the regression its features."""
     import nannyml  # type: ignore[import-not-found]  # it has an environment of its own
+    import pandas as pd  # type: ignore[import-untyped]  # stubs are a package of their own
+
+    pd.options.future.infer_string = False
 
     for name, (loader, label, score) in (SETS | PRICES).items():
         reference, analysis, targets = getattr(nannyml, loader)()
@@ -36,13 +39,19 @@ def export(folder: Path) -> None:
             for side, rows in sides.items()
             for what, column in (("labels", label), ("scores", score))
         }
+        for side, rows in sides.items() if name in PRICES else ():
+            read = {column: rows[column].to_numpy() for column in FEATURES}
+            arrays |= {
+                f"{side}_feature_{column}": values.astype(str if values.dtype == object else float)
+                for column, values in read.items()
+            }
         np.savez(folder / f"{name}.npz", **arrays)
 
 
 def estimate(path: Path, chunk: int) -> dict[str, Any]:
     """Fit CBPE on the reference and estimate the area under the curve of every chunk."""
     import nannyml
-    import pandas as pd  # type: ignore[import-untyped]  # stubs are a package of their own
+    import pandas as pd
 
     held = np.load(path)
     frames = []

@@ -261,6 +261,16 @@ class TestWhen:
         assert again.report_id > first.report_id
         assert feeds.decision(feeds.watch(4, other_rule), **once).body["action"] == "wait"
 
+    def test_the_newest_batch_looked_at_again_asks_once(self, make: Callable[..., Feeds]) -> None:
+        feeds = make(GOOD, POOR)
+        once = {"still_in_decline": False}
+        asked = feeds.decision(feeds.watch(3, other_rule), **once)
+        assert asked.body["action"] == "retrain"
+        feeds.answer("answered")
+        again = feeds.decision(feeds.observe("2026-03", run="again"), run="again", **once)
+        assert again.body["action"] == "wait"
+        assert f"decision {asked.report_id} of" in again.body["reasons"][-1]
+
     def test_what_was_found_of_a_replaced_champion_asks_for_nothing(self, make: Callable[..., Feeds]) -> None:
         feeds = make(GOOD, (1.0, -0.08))
         monitor = feeds.watch(3, other_rule)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_dataml.core.datasets import Column
 from airflow_dataml.core.errors import NotFoundError
 from airflow_dataml.core.estimation import Calibration
 from airflow_dataml.core.metrics import METRICS, measure
@@ -135,11 +136,33 @@ def test_a_regression_is_measured_by_its_squared_errors(ledger: PostgresLedger, 
     assert found["root_mean_squared_error"] == pytest.approx(same["brier_score_loss"] ** 0.5)
 
 
-def test_classes_have_no_estimate(ledger: PostgresLedger, tmp_path: Path) -> None:
+def test_a_report_from_before_classes_were_calibrated_says_what_to_do(
+    ledger: PostgresLedger, tmp_path: Path
+) -> None:
     scored(ledger, tmp_path)
     window = find_window(ledger, "ride_scores", BATCH, None)
     facts = window.champion.facts
     spec = facts["spec"] | {"task": "multiclass"}
     of_classes = replace(window, champion=replace(window.champion, facts=facts | {"spec": spec}))
-    with pytest.raises(NotFoundError, match="only binary and regression are estimated"):
+    with pytest.raises(NotFoundError, match=r"no calibration of its probabilities.* ModelEvaluateOperator"):
         expect_batch(ledger=ledger, warehouse=ledger.warehouse, window=of_classes, policy=MonitorPolicy())
+
+
+def test_a_target_may_be_called_as_a_column_of_the_predictions(
+    ledger: PostgresLedger, tmp_path: Path
+) -> None:
+    scored(ledger, tmp_path)
+    window = find_window(ledger, "ride_scores", BATCH, None)
+    ledger.connection.execute(
+        "CREATE TABLE public.outcomes AS SELECT id, late AS score, late AS model_role FROM public.rides"
+    )
+    labels = labels_of(ledger, window, keys=("id",), labels=None, branch=None)
+    [part] = labels.parts
+    columns = (Column("id", "integer"), Column("score", "boolean"), Column("model_role", "boolean"))
+    elsewhere = replace(labels, parts=(replace(part, locator="public.outcomes", columns=columns),))
+    facts = window.champion.facts
+    found = measure_batch(warehouse=ledger.warehouse, window=window, labels=labels)
+    for name in ("score", "model_role"):
+        spec = facts["spec"] | {"target": name}
+        named = replace(window, champion=replace(window.champion, facts=facts | {"spec": spec}))
+        assert measure_batch(warehouse=ledger.warehouse, window=named, labels=elsewhere) == found

@@ -349,6 +349,22 @@ class TestLabels:
         assert after.body["performance"]["labels"] == "rides@4"
         assert watched.ledger.reports.get(before.report_id).body == before.body
 
+    @pytest.mark.parametrize(("high", "found"), [(0.3, 1), (0.6, 0)], ids=["surely more", "within its error"])
+    def test_what_the_holdout_could_not_tell_is_no_estimated_decay(
+        self, watched: Watched, high: float, found: int
+    ) -> None:
+        connection = watched.ledger.connection
+        connection.execute("ALTER TABLE dataml.report DISABLE TRIGGER USER")
+        for side, value in (("low", 0.2), ("estimate", 0.3), ("high", high)):
+            connection.execute(
+                f"UPDATE dataml.report SET body = jsonb_set(body, '{{challenger,loss,{side}}}', '{value}') "
+                "WHERE kind = 'evaluation'"
+            )
+        report = watched.watch(3, said={"labelled": 0.0}, decay_tolerance=0.0)
+        told = report.body["findings"].get("estimated_decay", [])
+        assert len(told) == found
+        assert all(f"against 0.3000 [0.2000, {high:.4f}] at release" in text for text in told)
+
     def test_labels_may_come_in_a_dataset_of_their_own(self, watched: Watched) -> None:
         watched.watch(3, said={"labelled": 0.0})
         watched.outcomes(["1" if i % 3 else "0" for i in range(1500)])

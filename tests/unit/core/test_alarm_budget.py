@@ -168,8 +168,92 @@ def test_the_quantile_is_near_that_of_scipy_and_not_below(dims: int, shift: floa
     assert expected * 0.9999 <= _quantile(dims, shift) <= expected * 1.1
 
 
-def test_state_goes_on_through_json() -> None:
-    half = Detector(budget=90).step({"b": 1.5, "a": -0.25})
+def exact_alarms(*, budget: int, models: int, seed: int) -> float:
+    """False alarms in as many windows as the budget, of exact e-values of features and of their slices."""
+    import numpy as np
+
+    draw, found, far = np.random.default_rng(seed), 0, 1.0
+    for _ in range(models):
+        detector = Detector(budget=budget)
+        for _ in range(budget):
+            within = draw.standard_normal((2, 4))
+            # A feature over all rows is what its slices are together, so that they depend on each other.
+            whole = within.sum(axis=1) / 2
+            factors, sliced = far * whole - far**2 / 2, far * within - far**2 / 2
+            # Slices come and go.
+            seen = draw.random(4) < 0.8
+            names = [(f, g) for f in range(2) for g in range(4) if seen[g]]
+            detector = detector.step(
+                {str(f): float(factors[f]) for f in range(2)},
+                {f"{f} where {g}": float(sliced[f, g]) for f, g in names},
+            )
+            found += detector.alarm
+    return found / models
+
+
+@pytest.mark.parametrize("budget", [15, 60])
+def test_features_and_slices_have_one_budget_together(budget: int) -> None:
+    # At most 1 is promised, and its standard error here is a tenth of it.
+    assert exact_alarms(budget=budget, models=100, seed=1) <= 1.2
+
+
+def sliced_windows(*, seed: int, windows: int, moves_at: int | None, slices: bool) -> list[int]:
+    """Windows with an alarm, of 3 features in 5 slices of 300 rows, one of which moves by a third of a deviation."""
+    import numpy as np
+
+    draw, alarms = np.random.default_rng(seed), []
+    references = draw.multinomial(4000, FLAT, size=(3, 5))
+    detector, evidence = Detector(budget=60), partial(count_evidence, tolerance=0.0, ordered=True)
+    for window in range(windows):
+        now = draw.multinomial(300, FLAT, size=(3, 5))
+        if moves_at is not None and window >= moves_at:
+            now[1, 2] = draw.multinomial(300, normal_shares(0.35))
+        whole = {str(f): evidence(references[f].sum(axis=0), now[f].sum(axis=0)) for f in range(3)}
+        within = {
+            f"{f} where {g}": evidence(references[f, g], now[f, g])
+            for f in range(3)
+            for g in range(5 if slices else 0)
+        }
+        detector = detector.step(whole, within)
+        alarms += [window] if detector.alarm else []
+    return alarms
+
+
+def test_quiet_slices_alarm_no_more_often_than_the_budget() -> None:
+    found = [sliced_windows(seed=seed, windows=60, moves_at=None, slices=True) for seed in range(8)]
+    # One each is promised.
+    assert sum(map(len, found)) <= 8
+
+
+def test_a_shift_in_one_slice_alone_is_found_sooner_with_slices() -> None:
+    delays = {
+        slices: [
+            next(iter(sliced_windows(seed=seed, windows=25, moves_at=5, slices=slices)), 25)
+            for seed in range(6)
+        ]
+        for slices in (True, False)
+    }
+    assert max(delays[True]) <= 7
+    assert sorted(delays[False])[3] > sorted(delays[True])[3] + 5
+
+
+def test_a_slice_that_moved_is_named() -> None:
+    found = Detector(budget=60).step(
+        {"km": 0.5, "day": -0.5}, {"km where kind is bus": 9.0, "day where x": 0.0}
+    )
+    assert (found.alarm, found.suspects) == (True, ("km where kind is bus",))
+    assert math.exp(found.evidence) == pytest.approx(
+        ((math.exp(0.5) + math.exp(-0.5)) / 2 + (math.exp(9.0) + 1) / 2) / 2
+    )
+
+
+def test_without_slices_a_state_is_written_as_ever() -> None:
+    assert Detector(budget=90).step({"a": 1.0}).to_dict() == {"budget": 90, "sums": {"a": 1.0}, "windows": 1}
+
+
+@pytest.mark.parametrize("within", [{}, {"a where b": 2.0}], ids=["without slices", "with slices"])
+def test_state_goes_on_through_json(within: dict[str, float]) -> None:
+    half = Detector(budget=90).step({"b": 1.5, "a": -0.25}, within)
     again = Detector.from_dict(json.loads(json.dumps(half.to_dict(), allow_nan=False)))
     assert again == half
     assert again.step({"a": 1.0, "b": 2.0}) == half.step({"a": 1.0, "b": 2.0})

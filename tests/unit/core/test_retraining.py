@@ -109,6 +109,28 @@ class TestWindows:
         standing = {"windows": looked, "asked": (Asked(70, NOW - timedelta(9), 3, key),)}
         assert decided(BAD, standing, still_in_decline=False).action == action
 
+    @pytest.mark.parametrize(
+        ("asked", "action"),
+        [
+            (Asked(70, NOW - timedelta(9), 5, "mar"), "wait"),
+            (Asked(70, NOW - timedelta(9), 9), "wait"),
+            (Asked(70, NOW - timedelta(9)), "retrain"),
+            (Asked(70, NOW - timedelta(9), 5), "retrain"),
+        ],
+        ids=[
+            "by the batch's first look",
+            "by the very look",
+            "by its age",
+            "by its look at another champion",
+        ],
+    )
+    @pytest.mark.parametrize("kinds", [("decay",), ()], ids=["found again", "k of m all the same"])
+    def test_a_batch_asks_once(self, asked: Asked, action: str, kinds: tuple[str, ...]) -> None:
+        newest = {"monitor": 9, "partition_key": "mar"}
+        standing = newest | {"windows": windows(True, True), "asked": (asked,)}
+        found = {kind: ["grew"] for kind in kinds}
+        assert decided(found, standing, still_in_decline=False, k=2, m=3).action == action
+
 
 class TestDue:
     def test_age_begins_anew_with_what_was_asked_for(self) -> None:
