@@ -10,7 +10,7 @@ _OPERATORS = (
     *("evaluation", "explanation", "exports", "hard_examples"),
     *("impact", "lineage", "maintenance", "monitoring"),
     *("point_in_time", "quality", "quarantine", "ray", "reconcile", "registry"),
-    *("release", "reproduce", "retraining", "scoring", "staging", "training", "tune"),
+    *("release", "reported", "reproduce", "retraining", "scoring", "staging", "training", "tune"),
     "versions",
 )
 _SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]

@@ -20,6 +20,7 @@ from airflow_dataml.api import (
     model_routes,
     predictions,
     receiver,
+    reported,
     routes,
     routes_actions,
     routes_catalog,
@@ -80,6 +81,7 @@ def create_app(open_ledger: Callable[[], PostgresLedger] | None = None) -> FastA
     for part in (
         receiver,
         predictions,
+        reported,
         routes_lineage,
         routes_delivery,
         model_routes,

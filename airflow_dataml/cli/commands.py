@@ -13,6 +13,7 @@ from airflow_dataml.cli import (
     model_card,
     prediction_log,
     registry,
+    reported,
     tuning,
 )
 from airflow_dataml.cli.approvals import APPROVALS
@@ -39,6 +40,7 @@ KINDS = (
     "profile",
     "evaluation",
     "monitor",
+    "reported",
     "decision",
     "training",
     "approval",
@@ -103,6 +105,7 @@ def _assets(what: str, plural: str, ref: str) -> Group:
                     MANIFEST,
                     MODEL_ROLLBACK,
                     *prediction_log.COMMANDS,
+                    *reported.COMMANDS,
                     *registry.COMMANDS,
                     *tuning.COMMANDS,
                     *estimate.COMMANDS,

@@ -28,6 +28,7 @@ ReportKind = Literal[
     "reach",
     "transform",
     "blame",
+    "reported",
 ]
 IncidentKind = Literal["data", "drift", "decay"]
 

@@ -19,6 +19,8 @@ from pydantic import (
 from airflow_dataml.core.alarm_budget import AlarmBudget  # noqa: TC001 - pydantic reads it
 
 TRAINING, PREVIOUS = "training", "previous"
+# Of a model served elsewhere: the histograms reported as its reference, and the first window reported of it.
+REPORTED, FIRST = "reported", "first"
 # Came after policies were first recorded: at its default it is left out, so that older digests stay what they are.
 _LATER = (
     "reference",
@@ -33,6 +35,7 @@ _LATER = (
     "max_prediction_delay",
     "attribution_tolerance",
     "metrics",
+    "errors",
 )
 _PINNED = re.compile(r"[^@]+@\d+\Z")
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
@@ -49,6 +52,20 @@ class Counting(BaseModel):
 
     drifted: int = Field(1, ge=1)
     important: int = Field(0, ge=0)
+
+
+class ErrorWatch(BaseModel):
+    """Realised errors or losses watched row by row, as labels come.
+
+    :param measure: ``errors``, whether a yes or no at a score of one half was wrong, which a holdout bounds exactly; of
+        anything but two classes, and with ``loss``, the loss that the model was released by.
+    :param tolerance: growth over the baseline that is borne for ever, as a share.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    measure: Literal["errors", "loss"] = "errors"
+    tolerance: float = Field(0.0, ge=0, le=10)
 
 
 class MonitorMetric(BaseModel):
@@ -101,7 +118,9 @@ class MonitorPolicy(BaseModel):
     :param confidence: confidence of the interval that must lie wholly beyond the decay tolerance.
     :param min_rows: below this many rows a test says ``unknown``.
     :param reference: what a window is compared with: ``training``, the exact version the champion was trained on;
-        ``previous``, the batch of the model that was scored before; or a pinned dataset version ``name@number``.
+        ``previous``, the batch of the model that was scored before; or a pinned dataset version ``name@number``. Of
+        windows that were reported as counts also ``reported``, the histograms reported as the model's reference, or
+        ``first``, the first window that was reported.
     :param alarm_budget: quiet windows between two false alarms of the model. With it the evidence of all windows so
         far is summed, only its alarm, decay or data that never came opens an incident, and what single windows find
         stays in the report as warnings.
@@ -118,6 +137,8 @@ class MonitorPolicy(BaseModel):
     :param attribution_tolerance: share of attribution that may move to other features since the explanation of the
         champion; needs ``explain_extremes`` of the scoring.
     :param metrics: numbers of one's own.
+    :param errors: whether errors are summed up row by row as labels come, against the baseline at release. They have
+        one half of the alarm budget, and drift the other.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -139,17 +160,32 @@ class MonitorPolicy(BaseModel):
     max_prediction_delay: timedelta | None = None
     attribution_tolerance: float | None = Field(None, ge=0, le=1)
     metrics: tuple[MonitorMetric, ...] = Field((), max_length=50)
+    errors: ErrorWatch | None = None
+
+    @property
+    def detector_windows(self) -> int:
+        """Quiet windows between two false alarms of one detector, so that all together keep the budget."""
+        windows = self.alarm_budget.windows if self.alarm_budget else 0
+        return windows if self.errors is None else 2 * windows
 
     @field_validator("alarm_budget", mode="before")
     @classmethod
     def _windows(cls, value: Any) -> Any:
         return {"windows": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
+    @field_validator("errors", mode="before")
+    @classmethod
+    def _watched(cls, value: Any) -> Any:
+        return {} if value is True else None if value is False else value
+
     @field_validator("reference")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value not in (TRAINING, PREVIOUS) and not _PINNED.match(value):
-            msg = f"reference {value!r} is not 'training', 'previous' or a dataset version such as rides@7"
+        if value not in (TRAINING, PREVIOUS, REPORTED, FIRST) and not _PINNED.match(value):
+            msg = (
+                f"reference {value!r} is not 'training', 'previous' or a dataset version such as rides@7; of windows "
+                "reported as counts 'reported' or 'first'"
+            )
             raise ValueError(msg)
         return value
 
@@ -166,6 +202,9 @@ class MonitorPolicy(BaseModel):
     def _fits(self) -> Self:
         if self.alarm_budget is not None and self.reference == PREVIOUS:
             msg = "an alarm budget sums evidence against one reference: give 'training' or a pinned version with it"
+            raise ValueError(msg)
+        if self.errors is not None and self.alarm_budget is None:
+            msg = "errors are watched over time, within the alarm budget: give alarm_budget with them"
             raise ValueError(msg)
         if self.counting is not None and self.alarm_budget is not None:
             msg = "counting judges single windows, and an alarm budget all of them together: give one of them"

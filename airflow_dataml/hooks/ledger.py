@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from airflow_dataml.core.errors import ConnectionSpecError, DataMLError
+from airflow_dataml.core.refs import TaskKey
+from airflow_dataml.core.runs import RunIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +79,30 @@ class DataMLHook(BaseHook):
             decisions = NameGraph(ledger.connection).decisions
             return explain(ledger=ledger, warehouse=ledger.warehouse, decisions=decisions, ref=ref, keys=keys)
 
+    def counting(self, model: str, reference: str = "training") -> dict[str, Any]:
+        """Return what to count of the windows of a model served elsewhere, as plain JSON; no row of ours is in it.
+
+        :param model: ``name``, which is its champion, ``name@number`` or ``name@alias``.
+        :param reference: what they will be compared with, in the words of ``MonitorPolicy.reference``.
+        """
+        from airflow_dataml.steps.reported_reference import what_to_count
+
+        with self.ledger() as ledger:
+            return what_to_count(ledger=ledger, model=model, reference=reference).to_dict()
+
+    def report_window(self, model: str, window: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep the counts of one window of a model served elsewhere, and return what became of them.
+
+        :param model: as for :meth:`counting`.
+        :param window: as ``core.window_counts.count_window`` makes it.
+        :raises SpecError: counts do not add up, are in other bins, or the window was reported with other numbers.
+        """
+        from airflow_dataml.steps.reported import report_window
+
+        with self.ledger() as ledger:
+            found = report_window(ledger=ledger, identity=_identity(), model=model, given=dict(window))
+        return found.to_dict()
+
     def get_conn(self) -> PostgresLedger:
         """Open the ledger; Airflow's name for it."""
         return self.ledger()
@@ -87,3 +114,19 @@ class DataMLHook(BaseHook):
                 return True, "The ledger answers and is up to date."
         except DataMLError as err:
             return False, str(err)
+
+
+def _identity() -> RunIdentity:
+    """Who asks: the task that runs now, else a script of somebody's."""
+    from airflow.sdk import get_current_context
+
+    try:
+        ti: Any = get_current_context()["ti"]
+    except RuntimeError:
+        return RunIdentity(task=TaskKey("dataml-hook", uuid.uuid4().hex[:16], "report-window"))
+    map_index = ti.map_index if ti.map_index is not None else -1
+    return RunIdentity(
+        task=TaskKey(ti.dag_id, ti.run_id, f"{ti.task_id}__report", map_index),
+        try_number=ti.try_number,
+        ti_id=str(ti.id),
+    )

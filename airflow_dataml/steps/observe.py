@@ -22,8 +22,9 @@ from airflow_dataml.steps.observing import Window as Window  # noqa: PLC0414 - w
 from airflow_dataml.steps.observing_arrivals import earlier_batches
 from airflow_dataml.steps.observing_attribution import measure_attribution
 from airflow_dataml.steps.observing_drift import measure_drift
+from airflow_dataml.steps.observing_errors import watch_errors
 from airflow_dataml.steps.observing_history import earlier_bodies, importance_of, state_before
-from airflow_dataml.steps.observing_labels import labels_of, restated
+from airflow_dataml.steps.observing_labels import labels_of
 from airflow_dataml.steps.observing_metrics import judge_metrics, split_metrics
 from airflow_dataml.steps.observing_performance import measure_performance
 from airflow_dataml.steps.observing_slices import slice_losses
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from airflow_dataml.core.monitoring import MonitorPolicy
     from airflow_dataml.core.ports import Ledger, Warehouse
     from airflow_dataml.core.runs import RunIdentity, TaskRun
-    from airflow_dataml.steps.observing import Reference
+    from airflow_dataml.steps.observing import Reference, Watch
+    from airflow_dataml.steps.observing_drift import Drift
 
 log = logging.getLogger(__name__)
 # Warnings that one report holds.
@@ -80,12 +82,12 @@ def observe_batch(
     if report is not None:
         log.info("An earlier try observed this batch (report %d); kept", report.report_id)
         return report
-    body, evidence = _looked(look, reference)
-    return _record(look, run, body, evidence)
+    body, drift = _looked(look, reference)
+    return record(look, run, body, drift)
 
 
-def _looked(look: Look, reference: Reference | None) -> tuple[dict[str, Any], dict[str, float]]:
-    """The body of the report, and what the window adds to the evidence over time."""
+def _looked(look: Look, reference: Reference | None) -> tuple[dict[str, Any], Drift]:
+    """The body of the report, and the drift whose evidence is still to be summed up."""
     window, policy = look.window, look.policy
     shares = importance_of(look.ledger, window.champion) if policy.importance is not None else None
     drift = measure_drift(look, reference, shares)
@@ -131,7 +133,7 @@ def _looked(look: Look, reference: Reference | None) -> tuple[dict[str, Any], di
         "counting": counted_drift(drift.inputs, shares, policy),
         "importance": shares,
     }
-    return body | {name: value for name, value in optional.items() if value}, drift.evidence
+    return body | {name: value for name, value in optional.items() if value}, drift
 
 
 def _broken_feeds(ledger: Ledger, window: Window) -> list[str]:
@@ -146,16 +148,17 @@ def _broken_feeds(ledger: Ledger, window: Window) -> list[str]:
     ]
 
 
-def _over_time(look: Look, body: dict[str, Any], evidence: Mapping[str, float]) -> dict[str, Any]:
+def _over_time(look: Watch, body: dict[str, Any], drift: Drift) -> dict[str, Any]:
     """Sum the evidence up; the caller holds the asset's lock, so that no two windows take up the same state."""
     if look.policy.alarm_budget is None:
         return body
-    before = state_before(look.ledger, look.subject, body, champion=look.window.champion)
+    before = state_before(look.ledger, look.subject, body, champion=look.champion)
     state = taken_up(
         before.body["over_time"] if before else None,
         report=before.report_id if before else None,
         batch=body["partition_key"],
-        found=evidence,
+        found=drift.evidence,
+        within=drift.within,
         policy=look.policy,
     )
     text = told_of(state)
@@ -163,12 +166,15 @@ def _over_time(look: Look, body: dict[str, Any], evidence: Mapping[str, float]) 
     return body | {"findings": findings, "over_time": state | {"told": text}}
 
 
-def _record(look: Look, run: TaskRun, body: dict[str, Any], evidence: Mapping[str, float]) -> Report:
-    ledger, window = look.ledger, look.window
+def record(look: Watch, run: TaskRun, body: dict[str, Any], drift: Drift) -> Report:
+    """Write what a look found: evidence summed up, the verdict, and the incidents it opens, in one transaction."""
+    ledger = look.ledger
     with ledger.transaction():
         if look.policy.alarm_budget is not None:
             ledger.assets.lock(look.subject)
-        body = _over_time(look, body, evidence)
+        body = _over_time(look, body, drift)
+        if isinstance(look, Look):
+            body = watch_errors(look, body)
         verdict = verdict_of(body, look.policy)
         report = ledger.reports.add(
             run=run,
@@ -176,12 +182,10 @@ def _record(look: Look, run: TaskRun, body: dict[str, Any], evidence: Mapping[st
             kind="monitor",
             verdict=verdict,
             body=body | {"summary": summary_of(body)},
-            version_id=(window.predictions if "branch" in body else window.champion).version_id,
+            version_id=look.about.version_id,
         )
         node = report_node(report.report_id)
-        sources = [window.predictions, window.features, window.champion]
-        sources += [look.labels.version] if restated(look.labels, window) else []
-        ledger.lineage.add((Edge(version_node(v.version_id), node, "monitored") for v in sources), run=run)
+        ledger.lineage.add((Edge(source, node, "monitored") for source in look.sources), run=run)
         # What never came is missing whoever is champion.
         found = None if _replaced(look, body) else incident_of(body, verdict)
         for incident in (found, late_incident(body)):
@@ -194,22 +198,22 @@ def _record(look: Look, run: TaskRun, body: dict[str, Any], evidence: Mapping[st
     log.info(
         "Batch %s with %s: %s. %s",
         body["partition_key"],
-        window.champion.ref,
+        look.champion.ref,
         verdict,
         report.body["summary"],
     )
     return report
 
 
-def _replaced(look: Look, body: Mapping[str, Any]) -> bool:
+def _replaced(look: Watch, body: Mapping[str, Any]) -> bool:
     """Whether another version is the champion meanwhile: nobody can act on an alarm about the one that was watched."""
-    champion = look.ledger.versions.alias(look.window.champion.asset, "champion")
-    if champion is None or champion.version_id == look.window.champion.version_id:
+    champion = look.ledger.versions.alias(look.champion.asset, "champion")
+    if champion is None or champion.version_id == look.champion.version_id:
         return False
     log.info(
         "Batch %s was scored by %s, and the champion is %s meanwhile: the report opens no incident",
         body["partition_key"],
-        look.window.champion.ref,
+        look.champion.ref,
         champion.ref,
     )
     return True

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_dataml.core.errors import NotFoundError, SpecError
-from airflow_dataml.core.monitor_policy import PREVIOUS, TRAINING
+from airflow_dataml.core.lineage import version_node
+from airflow_dataml.core.monitor_policy import FIRST, PREVIOUS, REPORTED, TRAINING
 from airflow_dataml.core.profiles import CELLS, merge_profiles
 from airflow_dataml.core.runs import digest_of
 from airflow_dataml.core.windows import plan_of
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_dataml.core.datasets import Part, Version
+    from airflow_dataml.core.lineage import NodeId
     from airflow_dataml.core.monitor_policy import MonitorPolicy
     from airflow_dataml.core.ports import Ledger, Warehouse
     from airflow_dataml.steps.observing_arrivals import Arrival
@@ -67,6 +69,34 @@ class Reference:
         return merge_profiles([p.profile for p in self.parts])
 
 
+class Watch(Protocol):
+    """What a look at a window writes down, whoever counted its rows."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where it is written."""
+
+    @property
+    def subject(self) -> str:
+        """The asset the report is on."""
+
+    @property
+    def policy(self) -> MonitorPolicy:
+        """What it is judged by."""
+
+    @property
+    def champion(self) -> Version:
+        """The version that was watched."""
+
+    @property
+    def about(self) -> Version:
+        """The version the report is on."""
+
+    @property
+    def sources(self) -> Sequence[NodeId]:
+        """What was looked at."""
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """One look of a monitor: the window, its labels, and the earlier batches whose labels may have come.
@@ -84,6 +114,25 @@ class Look:
     policy: MonitorPolicy
     branch: str | None
     now: datetime
+
+    @property
+    def champion(self) -> Version:
+        """The version that was watched."""
+        return self.window.champion
+
+    @property
+    def about(self) -> Version:
+        """The version the report is on: on a branch its predictions."""
+        return self.window.predictions if self.branch is not None else self.window.champion
+
+    @property
+    def sources(self) -> list[NodeId]:
+        """What was looked at."""
+        window = self.window
+        found = [window.predictions, window.features, window.champion]
+        if {p.part_id for p in self.labels.parts} != {p.part_id for p in window.features_parts}:
+            found.append(self.labels.version)
+        return [version_node(one.version_id) for one in found]
 
     @property
     def input_digest(self) -> str:
@@ -140,6 +189,9 @@ def find_reference(
 
     :raises SpecError: a pinned version lacks a feature, or was profiled on other grids.
     """
+    if policy.reference in (REPORTED, FIRST):
+        msg = f"reference {policy.reference!r} is for windows that were reported as counts, and this one was scored here."
+        raise SpecError(msg)
     plan = plan_of(window.champion, what=f"watching {window.champion.asset!r}")
     trained_scores = tuple((cell, n) for cell, n in window.champion.facts["score_cells"] or ())
     if policy.reference == TRAINING:

@@ -38,7 +38,7 @@ def test_the_lifecycle_parses_without_a_heavy_package() -> None:
     answer = json.loads(done.stdout.splitlines()[-1])
     assert answer["errors"] == {}
     assert answer["dags"] == [
-        "catalog_crawl", "catalog_export", "flights_blame", "flights_branch", "flights_daily", "flights_distil", "flights_features", "flights_impact", "flights_ingest", "flights_monitor", "flights_ray", "flights_reference", "flights_release", "flights_report", "flights_review",
+        "catalog_crawl", "catalog_export", "flights_blame", "flights_branch", "flights_daily", "flights_distil", "flights_external", "flights_features", "flights_impact", "flights_ingest", "flights_monitor", "flights_ray", "flights_reference", "flights_release", "flights_report", "flights_review",
         "flights_score", "flights_train", "flights_tune", "lineage_drain", "lineage_external", "weather_quarantine",
     ]  # fmt: skip
     assert not set(HEAVY) & set(answer["came"])

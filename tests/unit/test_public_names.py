@@ -89,6 +89,7 @@ PUBLIC = {
     "operators.registry": ["ModelPromoteOperator"],
     "operators.release": ["ModelRollbackOperator", "ReleaseOperator"],
     "operators.release_targets": ["release_target", "version_meant"],
+    "operators.reported": ["ModelWindowReportOperator"],
     "operators.reproduce": ["ModelReproduceOperator"],
     "operators.retraining": ["RetrainDecideOperator"],
     "operators.said": ["moment", "ref_within"],

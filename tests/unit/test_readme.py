@@ -32,7 +32,7 @@ def commands() -> list[str]:
 
 
 def test_every_snippet_is_a_region_of_a_dag() -> None:
-    assert README.count("<!-- region dags/") == 17
+    assert README.count("<!-- region dags/") == 18
     assert filled(README) == README
 
 

@@ -65,7 +65,7 @@ DATASETS = {
 ELSEWHERE = {
     "DatasetDiffOperator", "HardExamplesOperator", "ImpactCheckOperator", "ModelBlameOperator", "ModelCardOperator",
     "ModelExplainOperator", "ModelReproduceOperator", "ModelRollbackOperator", "ModelTuneChoiceOperator",
-    "ModelTuneOperator", "PointInTimeJoinOperator", "ReleaseOperator", "_MonitorDecoratedOperator",
+    "ModelTuneOperator", "ModelWindowReportOperator", "PointInTimeJoinOperator", "ReleaseOperator", "_MonitorDecoratedOperator",
 }  # fmt: skip
 # They touch the ledger's own books and no dataset.
 BOOKS = {

@@ -20,7 +20,7 @@ NAMES = [
     "delivery dead", "delivery pause", "delivery purge", "delivery replay", "delivery resume", "delta adopt", "delta changes",
     "delta constrain", "delta discard", "delta history", "delta vacuum",
     "drain", "gc", "impact", "incident list", "incident resolve",
-    "lineage", "migrate", "model adopt", "model alarms", "model card", "model estimate", "model explain", "model list", "model log-predictions", "model manifest", "model reconcile", "model rollback", "model show", "model trials", "model versions", "quarantine discard",
+    "lineage", "migrate", "model adopt", "model alarms", "model card", "model counting", "model estimate", "model explain", "model list", "model log-predictions", "model manifest", "model reconcile", "model report-window", "model rollback", "model show", "model trials", "model versions", "quarantine discard",
     "quarantine list", "quarantine rows", "quarantine show", "reach", "release", "report", "reproduce", "sql lineage", "status",
 ]  # fmt: skip
 
