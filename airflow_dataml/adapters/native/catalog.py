@@ -60,6 +60,7 @@ _GROUPS = """
 SELECT attname, n_distinct FROM pg_catalog.pg_stats
 WHERE schemaname = %s AND tablename = %s AND n_distinct BETWEEN 0 AND 1000 AND NOT inherited
 """
+_STORED = "SELECT reltuples FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass(%s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,12 @@ def expected_rows(reader: Reader, query: str) -> float:
     ((plan,),) = reader.rows(f"EXPLAIN (FORMAT JSON) {query}")
     parsed = json.loads(plan) if isinstance(plan, str) else plan
     return float(parsed[0]["Plan"]["Plan Rows"])
+
+
+def stored_rows(reader: Reader, relation: Relation) -> float:
+    """Return how many rows a table had when it was last analyzed; at most 0 if that is not known."""
+    found = reader.rows(_STORED, [relation.quoted])
+    return float(found[0][0]) if found else 0.0
 
 
 def source_like(table: Table, relation: Relation, wanted: Table) -> str:

@@ -7,7 +7,6 @@ may share a key with needs an ordered index that begins with the key, and there 
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from airflow_dataml.adapters.native.metrics import ROWS, Metric
 from airflow_dataml.core.refs import quote_identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from airflow_dataml.adapters.native.catalog import Table
     from airflow_dataml.adapters.native.metrics import Kind
@@ -86,7 +85,8 @@ def added(
         return None
     query = f'SELECT count(*) FROM (SELECT DISTINCT {names} FROM ({rows}) AS "dataml rows") AS "dataml new"'
     absent = [_absent(piece, metric, condition) for piece in met]
-    with _by_index(reader):
+    # Knowing too little about the new rows, it would read all old ones.
+    with reader.planning_without("hashjoin", "mergejoin"):
         return int(reader.rows(query + _where(both(*absent)))[0][0])
 
 
@@ -108,19 +108,6 @@ def _indexed(table: Table, metric: Metric, whole: Table) -> bool:
 def _holds_null(reader: Reader, metric: Metric, rows: str) -> bool:
     anyone = " OR ".join(f"{quote_identifier(name)} IS NULL" for name in metric.columns)
     return bool(reader.rows(f'SELECT EXISTS (SELECT 1 FROM ({rows}) AS "dataml rows" WHERE {anyone})')[0][0])
-
-
-@contextmanager
-def _by_index(reader: Reader) -> Iterator[None]:
-    """Keep PostgreSQL from reading all old rows where it knows too little about the new ones."""
-    names = ("enable_hashjoin", "enable_mergejoin")
-    before = reader.rows("SELECT current_setting(%s), current_setting(%s)", names)[0]
-    change = "SELECT set_config(%s, %s, true), set_config(%s, %s, true)"
-    reader.rows(change, [names[0], "off", names[1], "off"])
-    try:
-        yield
-    finally:
-        reader.rows(change, [names[0], before[0], names[1], before[1]])
 
 
 def _kind(table: Table, name: str) -> str | None:

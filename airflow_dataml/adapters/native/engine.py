@@ -38,7 +38,8 @@ class NativeEngine:
     :param connect: opens another connection like the caller's (same user, same database), in autocommit
         or not; it is closed afterwards. With it, what cannot share the scan runs beside it on the same
         snapshot; without, after it. Used where the caller's connection is in no transaction.
-    :param work_mem_mb: memory each sort of a distinct count may use before it goes to disk.
+    :param work_mem_mb: memory each sort of a distinct count, or of numbers that a large reference must hold, may
+        use before it goes to disk.
     :param beside_from: expected rows from which a second connection is worth its opening.
     :param range_pages: blocks of a table that are remembered as one, in ``verify_changes``; more of a table that
         would have over a thousand such ranges.

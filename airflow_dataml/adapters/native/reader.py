@@ -61,6 +61,18 @@ class Reader:
             cursor.execute(query, parameters or None, binary=True, prepare=False)
             return list(cursor.fetchall())
 
+    @contextmanager
+    def planning_without(self, *ways: str) -> Iterator[None]:
+        """Keep PostgreSQL from ways to join, such as ``hashjoin``, that it would choose for want of knowledge."""
+        names = [f"enable_{way}" for way in ways]
+        before = self.rows(f"SELECT {', '.join(['current_setting(%s)'] * len(names))}", names)[0]
+        change = f"SELECT {', '.join(['set_config(%s, %s, true)'] * len(names))}"
+        self.rows(change, [word for name in names for word in (name, "off")])
+        try:
+            yield
+        finally:
+            self.rows(change, [word for pair in zip(names, before, strict=True) for word in pair])
+
     def cancel(self) -> None:
         """Stop what runs on the server, from any thread."""
         import psycopg

@@ -27,6 +27,10 @@ _ALIKE = frozenset({
     "smallint", "integer", "bigint", "boolean", "date", "uuid",
     "timestamp with time zone", "timestamp without time zone",
 })  # fmt: skip
+# Types that PostgreSQL sorts as the machine's own numbers.
+_QUICK = frozenset({
+    "smallint", "integer", "bigint", "date", "timestamp with time zone", "timestamp without time zone",
+})  # fmt: skip
 
 
 def scan(metrics: Sequence[Metric], source: str, where: str | None, groups: Sequence[str] = ()) -> str:
@@ -108,6 +112,13 @@ def alone(metric: Metric, source: str, where: str | None, table: Table) -> str:
     if metric.kind == "rows":
         return f'SELECT count(*) FROM (\n{query}\n) AS "dataml query"'
     return f'SELECT * FROM (\n{query}\n) AS "dataml query" LIMIT 1'
+
+
+def sorts_well(metric: Metric, table: Table) -> bool:
+    """Whether a metric's argument is a column of numbers that sort faster than they are looked up in memory."""
+    return any(
+        quote_identifier(column.name) == metric.argument and column.kind in _QUICK for column in table.columns
+    )
 
 
 def row_key(name: str, table: Table) -> str:

@@ -39,14 +39,18 @@ if TYPE_CHECKING:
     from airflow_dataml.core.datasets import Column
     from airflow_dataml.core.refs import Relation
 
-# Columns as they lie, with the type below domains.
+# Columns as they lie, with the type below domains, and whether a null in one would be a surprise.
 _COLUMNS = """
 WITH RECURSIVE below AS (
-    SELECT a.attnum, a.attname, a.atttypid AS type_id FROM pg_attribute a
-    WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
+    SELECT a.attnum, a.attname, a.atttypid AS type_id, a.attnotnull OR EXISTS (
+        SELECT 1 FROM pg_stats s WHERE s.schemaname = n.nspname AND s.tablename = c.relname
+        AND s.attname = a.attname AND s.null_frac = 0) AS filled
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
+    WHERE c.oid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
     UNION ALL
-    SELECT b.attnum, b.attname, t.typbasetype FROM below b JOIN pg_type t ON t.oid = b.type_id AND t.typtype = 'd')
-SELECT b.attname AS name, format_type(b.type_id, NULL) AS type
+    SELECT b.attnum, b.attname, t.typbasetype, b.filled
+    FROM below b JOIN pg_type t ON t.oid = b.type_id AND t.typtype = 'd')
+SELECT b.attname AS name, format_type(b.type_id, NULL) AS type, b.filled
 FROM below b JOIN pg_type t ON t.oid = b.type_id AND t.typtype <> 'd' ORDER BY b.attnum
 """
 # Types whose hash depends on the seed as on a key; null gives null.
@@ -128,18 +132,32 @@ def _hashing(db: Connection, relation: Relation) -> tuple[str, str]:
 
 def _row_hash(db: Connection, columns: Sequence[Mapping[str, Any]]) -> str:
     forms = {type_: _form(db, type_) for type_ in dict.fromkeys(c["type"] for c in columns)}
-    terms = []
+    filled: list[str] = []
+    terms: list[str] = []
     for column in columns:
         names = {"c": f"t.{quote_identifier(column['name'])}", "s": _seed(column["name"])}
-        terms.append(forms[column["type"]].format(**names, m=_seed(column["name"], "mixed")))
+        term = forms[column["type"]].format(**names, m=_seed(column["name"], "mixed"))
+        (filled if column["filled"] else terms).append(term)
         if column["type"] == "bigint":
             names["s"] = _seed(column["name"], "upper bits")
             terms.append(_UPPER_BITS.format(**names))
-    terms = [f"coalesce({term}, 0)" for term in terms] or ["0::bigint"]
+    terms = [_or_nothing(term) for term in terms]
+    for at in range(0, len(filled), _TERMS_TOGETHER):
+        terms.append(_together(filled[at : at + _TERMS_TOGETHER]))
+    terms = terms or ["0::bigint"]
     while len(terms) > 1:
         steps = range(0, len(terms), _TERMS_TOGETHER)
         terms = [f"({' # '.join(terms[at : at + _TERMS_TOGETHER])})" for at in steps]
     return f"hashint4extended(0, {terms[0]})"
+
+
+def _together(terms: Sequence[str]) -> str:
+    """Hashes of columns that hardly have a null: it is asked once for all of them, and only then for each."""
+    return f"coalesce({' # '.join(terms)}, {' # '.join(map(_or_nothing, terms))})"
+
+
+def _or_nothing(term: str) -> str:
+    return f"coalesce({term}, 0)"
 
 
 def _seed(*words: str) -> str:

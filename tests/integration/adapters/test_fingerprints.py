@@ -239,6 +239,28 @@ class TestRows:
         assert plan[-2] == "  ->  Seq Scan on public.t"
         assert plan[-1].startswith("        Output: hashint4extended(0, COALESCE(hashint4extended(t.a, ")
 
+    def test_what_the_catalog_promises_of_nulls_changes_nothing(self, db: Connection) -> None:
+        names = [f"c{i}" for i in range(60)]
+        db.execute(
+            f"CREATE TABLE t AS SELECT {', '.join(f'i + {i} AS {n}' for i, n in enumerate(names))}, i::bigint AS b,"
+            " i::text::json AS j, i::numeric AS n, ARRAY[i] AS a, '{}'::jsonb AS o FROM generate_series(1, 50) i"
+        )
+        unknown = fingerprint_relation(db, T)
+        before = fingerprint_sql(db, T)
+        db.execute("ANALYZE t")
+        assert fingerprint_sql(db, T) != before
+        assert fingerprint_relation(db, T) == unknown
+        db.execute("ALTER TABLE t ALTER c3 SET NOT NULL, ALTER o SET NOT NULL")
+        assert fingerprint_relation(db, T) == unknown
+
+    def test_a_null_the_statistics_do_not_know_of_counts(self, db: Connection) -> None:
+        db.execute("CREATE TABLE t AS SELECT i AS a, i % 7 AS b, i::text AS c FROM generate_series(1, 50) i")
+        db.execute("ANALYZE t")
+        db.execute("UPDATE t SET b = NULL, c = CASE WHEN a > 2 THEN c END WHERE a < 4")
+        surprised = fingerprint_relation(db, T)
+        db.execute("ANALYZE t")
+        assert fingerprint_relation(db, T) == surprised
+
 
 VALUES = st.tuples(
     st.one_of(st.none(), st.integers(-3, 3), st.integers(-(2**63), 2**63 - 1)),

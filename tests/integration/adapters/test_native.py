@@ -168,6 +168,37 @@ class TestGrouping:
         assert report.errors == ("failed_rows(1 / (id - 5) > 2): division by zero",)
 
 
+class TestReferences:
+    @pytest.mark.parametrize(
+        ("rides", "zones", "key", "sorts"),
+        [
+            (10_000_000, 500_000, "integer", True),
+            (10_000_000, 500_000, "text", False),
+            (10_000_000, 5_000_000, "integer", False),
+            (10_000_000, 500, "integer", False),
+            (10_000_000, -1, "integer", False),
+        ],
+        ids=["large numbers", "texts", "almost as large", "small", "never analyzed"],
+    )
+    def test_numbers_are_sorted_where_looking_them_up_waits_for_memory(
+        self, connection: psycopg.Connection[Any], rides: int, zones: int, key: str, sorts: bool
+    ) -> None:
+        for table in ("rides", "zones"):
+            connection.execute(f"ALTER TABLE {table} ALTER zone TYPE {key}".encode())
+        connection.execute("ANALYZE rides; ANALYZE zones")
+        for table, rows in (("rides", rides), ("zones", zones)):
+            connection.execute("UPDATE pg_class SET reltuples = %s WHERE relname = %s", [rows, table])
+        found = observed(verify(connection))
+        assert found["columns.zone.checks.invalid"] == EXPECTED["columns.zone.checks.invalid"]
+        # The check's own filter tells how its statement is planned.
+        asked = CONTRACT.replace("zone}}]", "zone}, filter: \"current_setting('enable_hashjoin') = 'off'\"}]")
+        found = observed(verify(connection, asked))
+        assert found["columns.zone.checks.invalid"] == (
+            EXPECTED["columns.zone.checks.invalid"] if sorts else 0
+        )
+        assert connection.execute("SHOW enable_hashjoin").fetchone() == ("on",)
+
+
 class TestBesides:
     """Other connections help on the caller's snapshot, or not at all."""
 
