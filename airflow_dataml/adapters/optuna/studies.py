@@ -98,10 +98,13 @@ class OptunaStudies:
     def _make(self, connection: psycopg.Connection) -> None:
         from psycopg import sql
 
-        connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(self._schema)))
+        lock, key = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", f"dataml.optuna/{self._schema}"
+        # A transaction of its own: the connection that makes the tables sees the schema once this one is through.
         with connection.transaction():
-            key = f"dataml.optuna/{self._schema}"
-            connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
+            connection.execute(lock, [key])
+            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(self._schema)))
+        with connection.transaction():
+            connection.execute(lock, [key])
             if state_of(connection, self._schema) == "current":
                 return
             with self._storage(make=True):

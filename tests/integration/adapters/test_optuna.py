@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -51,6 +52,22 @@ def go_on(study: Study, count: int) -> list[Trial]:
         study.tell(ended)
         done.append(ended)
     return done
+
+
+def test_of_two_tasks_that_come_first_the_second_waits_for_the_first(postgres_dsn: str) -> None:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with (
+        ThreadPoolExecutor(1) as tasks,
+        psycopg.connect(postgres_dsn, autocommit=True) as watch,
+        psycopg.connect(postgres_dsn) as first,
+    ):
+        first.execute("SELECT pg_advisory_xact_lock(hashtextextended('dataml.optuna/optuna', 0))")
+        first.execute("CREATE SCHEMA optuna")
+        second = tasks.submit(OptunaStudies(postgres_dsn).check)
+        while not second.done() and watch.execute(waiting).fetchone() == (0,):
+            pass
+        first.commit()
+        assert second.result(60) is None
 
 
 def test_what_was_told_is_read_back(studies: OptunaStudies) -> None:

@@ -101,22 +101,36 @@ def resume(operator: ModelTrainOperator, event: dict[str, Any], try_number: int 
     )
 
 
-def test_a_training_runs_on_the_cluster_and_is_recorded_by_its_task(world: World, cluster: RayJobs) -> None:
-    trigger, _ = deferred(training(world))
+@pytest.mark.parametrize(
+    ("asked", "classes"),
+    [
+        ({}, None),
+        (
+            {"task": "multiclass", "target": "kind", "features": [{"name": "km"}]},
+            ["bike", "car", "tram"],
+        ),
+    ],
+    ids=["binary", "multiclass"],
+)
+def test_a_training_runs_on_the_cluster_and_is_recorded_by_its_task(
+    world: World, cluster: RayJobs, asked: dict[str, Any], classes: list[str] | None
+) -> None:
+    trigger, _ = deferred(training(world, **asked))
     # The worker dies, and the retry finds the job that runs.
-    again, _ = deferred(training(world), try_number=2)
+    again, _ = deferred(training(world, **asked), try_number=2)
     assert again.submission_id == trigger.submission_id
     event = end_of(trigger)
     assert event["status"] == "SUCCEEDED"
     assert "Trained ride_late" in cluster.log(trigger.submission_id)
 
-    made = resume(training(world), event, try_number=2)
+    made = resume(training(world, **asked), event, try_number=2)
 
     assert made["version"] == "ride_late@1"
     with world.ledger() as ledger:
         version = ledger.versions.find("ride_late@1")
         assert version.facts["spec"]["engine"] == "ray"
         assert version.facts["training"]["epochs"] == 2
+        assert version.facts.get("classes") == classes
         points = ledger.connection.rows("SELECT step FROM mlflow.metrics WHERE key = 'validation_loss'")
     assert {point["step"] for point in points} == {0, 1}
     assert list(config.work_dir().glob("*/train.csv")) == []

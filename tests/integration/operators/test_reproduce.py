@@ -102,5 +102,5 @@ def test_rows_that_are_gone_are_an_error_that_names_the_remedy(
 
 
 def test_what_is_no_model_is_refused(world: World) -> None:
-    with pytest.raises(SpecError, match="only versions of models can be reproduced"):
+    with pytest.raises(SpecError, match=r"a reproduction needs to know what .* nobody trained it here"):
         run(reproduce("rides@1"))

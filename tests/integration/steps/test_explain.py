@@ -157,7 +157,10 @@ class TestExplain:
     def test_what_is_no_model_is_refused(self, make: Any) -> None:
         deployment = make()
         deployment.ingest(1)
-        with pytest.raises(SpecError, match="rides@1 is no model version with a training behind it"):
+        with pytest.raises(
+            SpecError,
+            match="an explanation needs to know what rides@1 was trained on, and nobody trained it here",
+        ):
             deployment.explain("first", "rides@1")
 
     def test_without_typical_values_no_prediction_is_explained(self, make: Any) -> None:

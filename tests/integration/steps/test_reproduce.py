@@ -198,8 +198,8 @@ def test_a_registry_that_is_down_stops_it_before_the_training(deployment: Reprod
 
 
 def test_only_models_that_were_trained_here_can_be(deployment: Reproducing) -> None:
-    with pytest.raises(SpecError, match=r"rides@2 is a version of a dataset"):
+    with pytest.raises(SpecError, match=r"what rides@2 was trained on, and nobody trained it here"):
         deployment.again("a", model="rides@2")
     deployment.forget("plan")
-    with pytest.raises(SpecError, match="keeps no plan and spec"):
+    with pytest.raises(SpecError, match=r"a reproduction needs to know what .* nobody trained it here"):
         deployment.again("b")
