@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from airflow_dataml.api.models import Answer, AuditEntry, IncidentRow, Page, WorstCheck
-from airflow_dataml.api.models_model import WindowFacts, Writer
+from airflow_dataml.api.models_model import Followed, WindowFacts, Writer
 
 
 class Evidence(Writer):
@@ -61,13 +61,19 @@ class Event(Answer):
 
 
 class Incident(IncidentRow):
-    """One incident with its evidence, what it may come from, and what was done about it."""
+    """One incident with its evidence, what it may come from, and what was done about it.
+
+    :param blame: the newest report that ranks what may have caused it.
+    :param decision: what was decided on the report that opened it.
+    """
 
     asset_kind: str
     partition_key: str | None = None
     evidence: Evidence
     linked: list[LinkedVersion]
     upstream: list[UpstreamVersion]
+    blame: int | None = None
+    decision: Followed | None = None
     timeline: list[Event]
 
 

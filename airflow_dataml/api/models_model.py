@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from airflow_dataml.api.models import Answer, IncidentRow
+from airflow_dataml.api.models_watch import Estimate, Watch
 
 
 class Writer(Answer):
@@ -87,16 +88,6 @@ class AliasMove(Writer):
     verdict: str | None = None
     action: str | None = None
     reasons: list[str] | None = None
-
-
-class Estimate(Answer):
-    """A number with its interval, as far as it is known."""
-
-    estimate: float
-    low: float | None = None
-    high: float | None = None
-    level: float | None = None
-    n: int | None = None
 
 
 class ModelSide(Answer):
@@ -183,6 +174,7 @@ class WindowRow(WindowFacts, Writer):
     verdict: str
     created_at: datetime
     version: int | None = None
+    watch: Watch = Field(default_factory=Watch)
     decision: Followed | None = None
 
 
@@ -286,3 +278,48 @@ class LoggedPredictions(Answer):
     version: str | None
     stored: int
     known: int
+
+
+class CountedFeature(Answer):
+    """How one feature is counted.
+
+    :param count: ``cells`` of the grid, the ``values`` that are listed, or ``nulls`` alone.
+    """
+
+    name: str
+    count: str
+    grid: list[float] | None = None
+    values: list[str] | None = None
+
+
+class Counting(Answer):
+    """What to count of the windows of a model served elsewhere.
+
+    :param reference: what they will be compared with, in the words of a monitor policy.
+    :param against: what that is.
+    :param cells: equal cells of a grid; 0 is below it, one more than these above.
+    :param score: from where to where scores are counted.
+    :param calibrated: lowest scores of the cells of the model's calibration but the first.
+    :param loss: what labels are summed up by.
+    """
+
+    model: str
+    reference: str
+    against: str
+    cells: int
+    features: list[CountedFeature]
+    score: list[float] | None
+    calibrated: list[float] | None
+    loss: str | None
+
+
+class ReceivedWindow(Answer):
+    """What became of a reported window.
+
+    :param known: the same numbers had been reported before.
+    """
+
+    model: str
+    window: str
+    report: int
+    known: bool

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.lineage import Edge, report_node, version_node
 from tests.support import identity
+from tests.ui.watched_world import ask, beside, blame, evidence, impact_and_reach
 
 if TYPE_CHECKING:
     from airflow_dataml.adapters.postgres.ledger import PostgresLedger
@@ -43,6 +44,9 @@ def fill_model(ledger: PostgresLedger, trained_on: Version) -> None:
         _live(ledger, second, trained_on)
         third = _train(ledger, trained_on, "2026-03")
         _evaluated(ledger, third, second, loss=0.515, against=0.52)
+        runs = {name: _run(ledger, name, "2026-05") for name in ("impact", "reach")}
+        impact_and_reach(ledger, runs, trained_on, second)
+    ask(ledger, third, second)
 
 
 def _run(ledger: PostgresLedger, task: str, run: str) -> TaskRun:
@@ -134,9 +138,9 @@ def _evaluated(
 def _live(ledger: PostgresLedger, champion: Version, source: Version) -> None:
     """Watch the champion for forty days."""
     draw = random.Random(3)  # noqa: S311 - test data
-    opened = False
+    opened, report = False, None
     for number in range(WINDOWS):
-        report = _window(ledger, champion, source, number, draw)
+        report = _window(ledger, champion, source, number, draw, report)
         decided = _run(ledger, "decide", f"w{number}")
         found = [text for texts in report.body["findings"].values() for text in texts]
         action = "retrain" if number == DECAYED else "wait"
@@ -149,15 +153,21 @@ def _live(ledger: PostgresLedger, champion: Version, source: Version) -> None:
             [Edge(report_node(report.report_id), report_node(decision.report_id), "reason")], run=decided
         )
         if number == DECAYED and not opened:
-            ledger.incidents.open(
+            incident, _ = ledger.incidents.open(
                 asset=NAME, kind="decay", severity="high", report_id=report.report_id,
                 title=f"{champion.ref} on batch {report.body['partition_key']}: {found[0]}",
             )  # fmt: skip
             opened = True
+            blame(ledger, _run(ledger, "blame", f"w{number}"), NAME, champion, incident.incident_id)
 
 
 def _window(
-    ledger: PostgresLedger, champion: Version, source: Version, number: int, draw: random.Random
+    ledger: PostgresLedger,
+    champion: Version,
+    source: Version,
+    number: int,
+    draw: random.Random,
+    before: Report | None,
 ) -> Report:
     key = str(date(2026, 4, 1) + timedelta(days=number))
     task = _run(ledger, "monitor", f"w{number}")
@@ -172,17 +182,22 @@ def _window(
         ],
     }  # fmt: skip
     verdict = "fail" if decay else "warn" if findings["input_drift"] else "pass"
+    late = f"labels of batch {key} are late: 4210 of 5100 came in 46 days, promised are 95% in 45 days"
+    findings |= {"late": [late] if number == WINDOWS - 1 else []}
     found = [text for texts in findings.values() for text in texts]
     labelled = number < WINDOWS - 2
     report = ledger.reports.add(
         run=task, fact=task.fact(NAME), kind="monitor", verdict=verdict, version_id=champion.version_id,
         body={
             "partition_key": key, "model": champion.ref, "predictions": "rides@7", "features": source.ref, "reference": source.ref,
-            "rows": 5100, "policy": MONITOR, "inputs": inputs, "blind": [], "feed_broken": [], "findings": findings,
+            "rows": 5100, "policy": MONITOR | {"max_label_delay": "P45D", "attribution_tolerance": 0.15}, "inputs": inputs, "blind": [], "feed_broken": [], "findings": findings,
             "prediction": [_shift("score", 0.221 if decay else abs(draw.gauss(0.01, 0.01)), drifted=decay)],
-            "performance": {"released": 0.52, "now": _interval(loss, 0.03, 4800) | {"level": 0.99} if labelled else None},
+            "performance": {"released": 0.52, "now": _interval(loss, 0.03, 4800) | {"level": 0.99} if labelled else None,
+                            "scored": 5100, "labelled": 4800 if labelled else 400},
             "summary": "; ".join(found) or "no drift and no decay beyond the tolerances",
-        },
+        }
+        | evidence(FEATURES, number, MOVED, key, before, draw)
+        | beside(number, DECAYED, draw, [str(date(2026, 4, 1) + timedelta(days=number - n)) for n in range(1, min(number, 2) + 1)]),
     )  # fmt: skip
     node = report_node(report.report_id)
     ledger.lineage.add(

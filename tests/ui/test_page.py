@@ -23,6 +23,10 @@ PAGES = {
     "lineage-of": ("/asset/rides?tab=lineage&version=6", "ride_demand@1"),
     "model": ("/asset/ride_demand", "Trained on"),
     "lineage": ("/lineage/ride_demand", "1 step"),
+    "lineage-start": ("/lineage?by=asset&columns=true", "Which asset shall the graph"),
+    "lineage-columns": ("/lineage/rides?by=asset&columns=true", "1 step"),
+    "delivery": ("/delivery", "marquez"),
+    "dead-letters": ("/delivery?backend=marquez", "no such namespace"),
     "quarantine": ("/quarantine", "Set aside"),
     "branches": ("/branches", "dataml branch diff"),
     "incidents": ("/incidents?state=all", "Incident"),
@@ -33,7 +37,7 @@ PAGES = {
 # Controls and drawings that somebody who does not see them could not tell.
 _NAMELESS = """() => [...document.querySelectorAll(
   '[data-testid=dataml] :is(button, a, input, select, textarea, [role=link], [role=region], svg[role])')]
-  .filter((e) => !(e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.length))
+  .filter((e) => !(e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.textContent.trim() || e.labels?.length))
   .map((e) => e.outerHTML.slice(0, 200))"""
 
 
@@ -83,6 +87,25 @@ class TestCatalog:
         page = site.open("?q=zzzzzz")
         expect(page.get_by_text("Nothing matches")).to_be_visible()
         shot(page, "empty-light")
+
+
+class TestLineage:
+    def test_an_asset_is_found_and_its_columns_stay_asked_for(self, site):
+        page = site.open("/lineage?by=asset&columns=true")
+        page.get_by_label("Find an asset").fill("rides")
+        page.get_by_role("link", name="rides", exact=True).click()
+        expect(page).to_have_url(re.compile(r"/lineage/rides\?by=asset&columns=true$"))
+        expect(page.get_by_role("button", name="Columns")).to_have_attribute("aria-pressed", "true")
+
+
+class TestDelivery:
+    def test_a_backend_has_its_dead_letters_and_one_is_sent_again(self, site):
+        page = site.open("/delivery?backend=marquez")
+        letters = page.get_by_role("region", name="Dead letters", exact=True)
+        expect(letters.get_by_role("button", name=re.compile("^Send event"))).to_have_count(3)
+        letters.get_by_role("button", name=re.compile("^Send event")).first.click()
+        page.get_by_role("alertdialog").get_by_role("button", name="Send again").click()
+        expect(letters.get_by_role("button", name=re.compile("^Send event"))).to_have_count(2)
 
 
 class TestDataset:

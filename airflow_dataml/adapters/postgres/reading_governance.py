@@ -32,6 +32,15 @@ SELECT r.report_id, r.kind, r.verdict, r.created_at, v.number AS version, r.vers
 FROM dataml.report r LEFT JOIN dataml.version v USING (version_id) JOIN dataml.run run ON run.run_key = r.run_key
 WHERE r.report_id = %s
 """
+_BLAMED = """
+SELECT report_id FROM dataml.report WHERE asset_id = %s AND kind = 'blame' AND body ->> 'incident' = %s
+ORDER BY report_id DESC LIMIT 1
+"""
+_DECIDED = """
+SELECT d.report_id, d.body ->> 'action' AS action, d.body -> 'reasons' AS reasons, d.created_at
+FROM dataml.edge e JOIN dataml.report d ON d.report_id = -e.dst_id
+WHERE e.src_id = %s AND e.dst_id < 0 AND d.kind = 'decision' ORDER BY d.report_id DESC LIMIT 1
+"""
 # Versions the report is about, those it was computed on, what a refused batch was made from, and what is current now.
 _LINKED = """
 WITH r AS (SELECT * FROM dataml.report WHERE report_id = %s)
@@ -170,11 +179,14 @@ class GovernanceReading:
         behind = self._db.rows(_BEHIND, [about, row["opened_at"], _UPSTREAM])
         since = self._db.rows(_SINCE, [evidence["asset_id"], evidence["kind"], row["report_id"], _LATER])
         entries = self._db.rows(_ENTRIES, [f"incident {incident_id}"])
+        blamed = self._db.row(_BLAMED, [evidence["asset_id"], str(incident_id)])
         return row | {
             "evidence": evidence,
             "linked": linked,
             "upstream": behind,
             "since": since,
+            "blame": blamed["report_id"] if blamed else None,
+            "decision": self._db.row(_DECIDED, [-row["report_id"]]),
             "entries": entries,
         }
 

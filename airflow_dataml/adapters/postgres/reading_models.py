@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataml.core.model_view import evaluation_view, window_view
+from airflow_dataml.core.watch_view import watch_dict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -171,7 +172,9 @@ class ModelReading:
         rows = self._reports(asset_id, "monitor", before, limit)
         decided = self._followed([row["report_id"] for row in rows])
         return [
-            row | window_view(row["body"]).to_dict() | {"decision": decided.get(row["report_id"])}
+            row
+            | window_view(row["body"]).to_dict()
+            | {"watch": watch_dict(row["body"]), "decision": decided.get(row["report_id"])}
             for row in rows
         ]
 

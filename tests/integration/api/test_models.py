@@ -108,6 +108,9 @@ def test_windows_have_drift_by_column_performance_and_what_followed(lively):
     assert calm["now"]["low"] < calm["now"]["estimate"] < calm["now"]["high"]
     assert (calm["reference"], calm["features"], calm["model"]) == ("rides@2", "rides@3", "ride_late@2")
     assert {w["decision"]["action"] for w in windows} >= {"wait", "retrain"}
+    watch = calm["watch"]
+    assert 0 < watch["labelled"] <= watch["scored"]
+    assert (watch["evidence"], watch["metrics"], watch["promised"], watch["moved"]) == (None, [], None, None)
 
 
 def test_decisions_name_the_report_they_were_taken_on(lively):
@@ -185,6 +188,9 @@ class TestIncident:
         roles = {(v["asset"], v["role"]) for v in one["linked"]}
         assert {("ride_late", "judged"), ("rides", "monitored"), ("ride_scores", "monitored")} <= roles
         assert ("rides", 2) in {(v["asset"], v["version"]) for v in one["upstream"]}
+        assert one["blame"] is None
+        assert one["decision"]["action"] in {"wait", "retrain"}
+        assert one["decision"]["reasons"]
         assert one["timeline"][0]["what"] == "opened"
         assert one["timeline"][0]["who"] == "dag.monitor"
         assert [e["at"] for e in one["timeline"]] == sorted(e["at"] for e in one["timeline"])

@@ -44,6 +44,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/models/{model}/counting": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Counting
+         * @description Say what to count of a model's windows, so that they can be compared with a reference.
+         */
+        get: operations["counting_api_v1_models__model__counting_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/models/{model}/predictions": {
         parameters: {
             query?: never;
@@ -58,6 +78,26 @@ export interface paths {
          * @description Take a batch of predictions of one model: 201 when all are stored or were known, 422 when one is not understood.
          */
         post: operations["post_predictions_api_v1_models__model__predictions_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{model}/windows/reported": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Post Window
+         * @description Take the counts of one window: 201 when they are kept or were known, 422 when they do not fit.
+         */
+        post: operations["post_window_api_v1_models__model__windows_reported_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -930,6 +970,19 @@ export interface components {
             votes: components["schemas"]["ApprovalAnswer"][];
         };
         /**
+         * Arrived
+         * @description An earlier batch by the labels that are there now.
+         */
+        Arrived: {
+            /** Labelled */
+            labelled: number | null;
+            loss: components["schemas"]["Estimate"] | null;
+            /** Partition Key */
+            partition_key: string;
+            /** Scored */
+            scored: number | null;
+        };
+        /**
          * Asset
          * @description One catalog entry with everything that stands with it.
          *
@@ -1626,6 +1679,51 @@ export interface components {
             verdict: string;
         };
         /**
+         * CountedFeature
+         * @description How one feature is counted.
+         *
+         *     :param count: ``cells`` of the grid, the ``values`` that are listed, or ``nulls`` alone.
+         */
+        CountedFeature: {
+            /** Count */
+            count: string;
+            /** Grid */
+            grid: number[] | null;
+            /** Name */
+            name: string;
+            /** Values */
+            values: string[] | null;
+        };
+        /**
+         * Counting
+         * @description What to count of the windows of a model served elsewhere.
+         *
+         *     :param reference: what they will be compared with, in the words of a monitor policy.
+         *     :param against: what that is.
+         *     :param cells: equal cells of a grid; 0 is below it, one more than these above.
+         *     :param score: from where to where scores are counted.
+         *     :param calibrated: lowest scores of the cells of the model's calibration but the first.
+         *     :param loss: what labels are summed up by.
+         */
+        Counting: {
+            /** Against */
+            against: string;
+            /** Calibrated */
+            calibrated: number[] | null;
+            /** Cells */
+            cells: number;
+            /** Features */
+            features: components["schemas"]["CountedFeature"][];
+            /** Loss */
+            loss: string | null;
+            /** Model */
+            model: string;
+            /** Reference */
+            reference: string;
+            /** Score */
+            score: number[] | null;
+        };
+        /**
          * DeadLetter
          * @description An event a backend did not take, and why.
          */
@@ -1873,6 +1971,22 @@ export interface components {
             worst: components["schemas"]["WorstCheck"][];
         };
         /**
+         * Expected
+         * @description A metric as it is expected without labels.
+         */
+        Expected: {
+            /** Estimate */
+            estimate: number;
+            /** High */
+            high: number | null;
+            /** Low */
+            low: number | null;
+            /** Metric */
+            metric: string;
+            /** Released */
+            released: number | null;
+        };
+        /**
          * Feature
          * @description One input column of a model.
          */
@@ -2036,6 +2150,9 @@ export interface components {
         /**
          * Incident
          * @description One incident with its evidence, what it may come from, and what was done about it.
+         *
+         *     :param blame: the newest report that ranks what may have caused it.
+         *     :param decision: what was decided on the report that opened it.
          */
         Incident: {
             /** Asset */
@@ -2044,6 +2161,9 @@ export interface components {
             asset_kind: string;
             /** Assignee */
             assignee: string | null;
+            /** Blame */
+            blame: number | null;
+            decision: components["schemas"]["Followed"] | null;
             evidence: components["schemas"]["Evidence"];
             /** Incident Id */
             incident_id: number;
@@ -2437,6 +2557,59 @@ export interface components {
             /** Namespace */
             namespace: string;
         };
+        /**
+         * OverTime
+         * @description The evidence of all windows so far, as natural logarithms; an alarm where its mean reaches the bar.
+         *
+         *     :param sums: of each column, the largest first, at most forty.
+         */
+        OverTime: {
+            /**
+             * Alarm
+             * @default false
+             */
+            alarm: boolean;
+            /** Bar */
+            bar: number;
+            /** Budget */
+            budget: number;
+            /**
+             * Counted
+             * @default true
+             */
+            counted: boolean;
+            /** Evidence */
+            evidence: number | null;
+            /** Sums */
+            sums: {
+                [key: string]: number;
+            };
+            /** Suspects */
+            suspects: string[];
+            /**
+             * Windows
+             * @default 0
+             */
+            windows: number;
+        };
+        /**
+         * OwnMetric
+         * @description A metric of one's own, and from where to where it may lie.
+         */
+        OwnMetric: {
+            /** High */
+            high: number | null;
+            /** Low */
+            low: number | null;
+            /** Name */
+            name: string;
+            /** Reason */
+            reason: string | null;
+            /** Value */
+            value: number | null;
+            /** Verdict */
+            verdict: string;
+        };
         /** Page[AliasMove] */
         Page_AliasMove_: {
             /** Items */
@@ -2686,6 +2859,22 @@ export interface components {
             tested: number;
             /** Version */
             version: string | null;
+        };
+        /**
+         * ReceivedWindow
+         * @description What became of a reported window.
+         *
+         *     :param known: the same numbers had been reported before.
+         */
+        ReceivedWindow: {
+            /** Known */
+            known: boolean;
+            /** Model */
+            model: string;
+            /** Report */
+            report: number;
+            /** Window */
+            window: string;
         };
         /**
          * RefusedEvent
@@ -3215,6 +3404,34 @@ export interface components {
             version_id: number;
         };
         /**
+         * Watch
+         * @description What a window says beside its own drift and loss.
+         *
+         *     :param promised: share of a batch's labels that was promised.
+         *     :param moved: share of the attribution that lies on other features than when the model was explained.
+         */
+        Watch: {
+            /** Arrived */
+            arrived: components["schemas"]["Arrived"][];
+            /** Borne */
+            borne: number | null;
+            evidence: components["schemas"]["OverTime"] | null;
+            /** Expected */
+            expected: components["schemas"]["Expected"][];
+            /** Labelled */
+            labelled: number | null;
+            /** Metrics */
+            metrics: components["schemas"]["OwnMetric"][];
+            /** Moved */
+            moved: number | null;
+            /** Promised */
+            promised: number | null;
+            /** Scored */
+            scored: number | null;
+            /** Warnings */
+            warnings: string[];
+        };
+        /**
          * WindowFacts
          * @description A scored batch against the data its model was trained on.
          *
@@ -3317,6 +3534,7 @@ export interface components {
             verdict: string;
             /** Version */
             version: number | null;
+            watch: components["schemas"]["Watch"];
         };
         /**
          * Words
@@ -3395,6 +3613,39 @@ export interface operations {
             };
         };
     };
+    counting_api_v1_models__model__counting_get: {
+        parameters: {
+            query?: {
+                reference?: string;
+            };
+            header?: never;
+            path: {
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Counting"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     post_predictions_api_v1_models__model__predictions_post: {
         parameters: {
             query?: {
@@ -3415,6 +3666,130 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LoggedPredictions"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    post_window_api_v1_models__model__windows_reported_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** Features */
+                    features: {
+                        [key: string]: {
+                            /** Cells */
+                            cells?: [
+                                number,
+                                number
+                            ][] | null;
+                            /** Grid */
+                            grid?: [
+                                number,
+                                number
+                            ] | null;
+                            /**
+                             * Nulls
+                             * @default 0
+                             */
+                            nulls?: number;
+                            /**
+                             * Other
+                             * @default 0
+                             */
+                            other?: number;
+                            /** Values */
+                            values?: [
+                                string,
+                                number
+                            ][] | null;
+                        };
+                    };
+                    labels?: {
+                        /** Cells */
+                        cells: [
+                            number,
+                            number,
+                            number,
+                            number,
+                            number
+                        ][];
+                        /**
+                         * Loss
+                         * @enum {string}
+                         */
+                        loss: "log_loss" | "squared_error" | "multiclass_log_loss";
+                    } | null;
+                    /**
+                     * Reference
+                     * @default training
+                     */
+                    reference?: string;
+                    /**
+                     * Role
+                     * @default window
+                     * @enum {string}
+                     */
+                    role?: "window" | "reference";
+                    /** Rows */
+                    rows: number;
+                    score?: {
+                        /** Calibrated */
+                        calibrated?: [
+                            number,
+                            number
+                        ][] | null;
+                        /** Cells */
+                        cells: [
+                            number,
+                            number
+                        ][];
+                        /**
+                         * Grid
+                         * @default [
+                         *       0,
+                         *       1
+                         *     ]
+                         */
+                        grid?: [
+                            number,
+                            number
+                        ];
+                        /**
+                         * Nulls
+                         * @default 0
+                         */
+                        nulls?: number;
+                    } | null;
+                    /** Window */
+                    window: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReceivedWindow"];
                 };
             };
             /** @description Validation Error */

@@ -14,6 +14,7 @@ const TABS: Record<string, { title: string; View: ComponentType<AssetPlaceProps>
   quarantine: { title: "Quarantine", View: lazy(() => import("./quarantine")) },
   schema: { title: "Schema", View: lazy(() => import("./schema")) },
   uses: { title: "Uses", View: lazy(() => import("./uses")) },
+  impact: { title: "Impact", View: lazy(() => import("./impact")) },
   layout: { title: "Layout", View: lazy(() => import("./layout")) },
   lineage: { title: "Lineage", View: lazy(() => import("./lineage")) },
 };

@@ -9,9 +9,10 @@ import type {
   UpstreamVersion,
   WorstCheck,
 } from "../api/types";
-import { By } from "../model/history";
+import { By, Reasons } from "../model/history";
 import { Shifts } from "../model/monitoring";
 import { interval } from "../model/evaluations";
+import { Blame } from "./blame";
 import { isObject, checkName, flatten } from "../reports/body";
 import { look } from "../ui/charts";
 import { assetPath, path } from "../ui/paths";
@@ -40,7 +41,7 @@ const ROLES: Record<string, string> = {
 export function reportPath(asset: string, kind: string, report: number, model: boolean): string {
   const tabs: Record<string, string> = model
     ? { monitor: "monitoring", evaluation: "evaluation" }
-    : { check: "quality" };
+    : { check: "quality", impact: "impact", reach: "impact" };
   return assetPath(asset, { tab: tabs[kind] ?? (model ? "reports" : "quality"), report });
 }
 
@@ -107,7 +108,8 @@ function Ranked({ suspects }: { suspects: unknown[] }) {
 export function Suspects({ incident }: { incident: Incident }) {
   return (
     <Section title="Suspects">
-      {incident.suspects.length > 0 && <Ranked suspects={incident.suspects} />}
+      {incident.blame !== null && <Blame asset={incident.asset} report={incident.blame} />}
+      {incident.blame === null && incident.suspects.length > 0 && <Ranked suspects={incident.suspects} />}
       {incident.upstream.length > 0 && (
         <Note>
           {incident.suspects.length
@@ -139,6 +141,24 @@ const LINKED: Column<LinkedVersion>[] = [
     ),
   },
 ];
+
+/** What was decided on the report that opened it, and why. */
+export function Decided({ incident }: { incident: Incident }) {
+  const { decision, asset } = incident;
+  if (!decision) return null;
+  return (
+    <Section title="What was decided">
+      <HStack gap={2} wrap="wrap">
+        <Mark text={decision.action} />
+        <Go to={assetPath(asset, { tab: "decisions", report: decision.report_id })}>
+          {`decision ${decision.report_id}`}
+        </Go>
+        <Muted>{`${utc(decision.created_at)} UTC`}</Muted>
+      </HStack>
+      <Reasons reasons={decision.reasons} />
+    </Section>
+  );
+}
 
 export function Linked({ incident }: { incident: Incident }) {
   return (

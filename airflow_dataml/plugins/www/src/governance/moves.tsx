@@ -4,6 +4,7 @@ import { Box, Button, Flex, HStack, Input, Text, Textarea } from "@chakra-ui/rea
 import { useState } from "react";
 import { send } from "../api/client";
 import type { Incident } from "../api/types";
+import { colour } from "../ui/charts";
 import { Alert } from "../ui/pieces";
 
 type State = Incident["state"];
@@ -16,6 +17,13 @@ const AHEAD: Record<State, Move[]> = {
   acknowledged: ["assigned", "resolved"],
   assigned: ["acknowledged", "assigned", "resolved"],
   resolved: [],
+};
+
+const FIELD = {
+  background: colour("bg"),
+  color: colour("fg"),
+  border: `1px solid ${colour("border")}`,
+  borderRadius: "4px",
 };
 
 type Reason = "fixed" | "expected" | "accepted" | "duplicate" | "false_alarm";
@@ -113,7 +121,7 @@ export function Moves({ incident, moved }: { incident: Incident; moved: () => vo
               id="incident-reason"
               value={reason}
               onChange={(event) => setReason(event.target.value as Reason | "")}
-              style={{ padding: "4px" }}
+              style={{ padding: "4px", ...FIELD }}
             >
               <option value="">not said</option>
               {Object.entries(REASONS).map(([code, title]) => (

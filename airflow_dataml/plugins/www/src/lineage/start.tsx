@@ -9,19 +9,23 @@ import { path } from "../ui/paths";
 import { type Column, Go, Mark, Rows, State } from "../ui/pieces";
 import { kinds } from "../ui/words";
 
-const COLUMNS: Column<AssetRow>[] = [
+/** Where the graph of an asset is, as it was asked for; one without versions is drawn by asset. */
+function graphPath(row: AssetRow, query: URLSearchParams): string {
+  const kept = Object.fromEntries(query);
+  return path(`lineage/${encodeURIComponent(row.name)}`, { ...kept, by: row.version ? kept.by : "asset" });
+}
+
+const columnsOf = (query: URLSearchParams): Column<AssetRow>[] => [
   {
     title: "Asset",
-    cell: (row) => (
-      <Go to={path(`lineage/${encodeURIComponent(row.name)}`, { by: row.version ? null : "asset" })}>{row.name}</Go>
-    ),
+    cell: (row) => <Go to={graphPath(row, query)}>{row.name}</Go>,
   },
   { title: "Kind", cell: (row) => kinds(row) },
   { title: "Checks", cell: (row) => <Mark text={row.verdict} /> },
   { title: "Owner", cell: (row) => row.owner ?? "-" },
 ];
 
-export function Start() {
+export function Start({ query }: { query: URLSearchParams }) {
   const [typed, setTyped] = useState("");
   const answer = useAnswer(at("/assets", { q: typed, limit: 25 }), { keep: true });
   return (
@@ -42,7 +46,7 @@ export function Start() {
         {!answer.data && <State answer={answer} />}
         {answer.data && (
           <Rows
-            columns={COLUMNS}
+            columns={columnsOf(query)}
             rows={answer.data.items}
             id={(row) => row.name}
             label="Assets"

@@ -5,23 +5,14 @@ import { useState } from "react";
 import { at } from "../api/client";
 import { useAnswer } from "../api/reading";
 import type { AssetPlaceProps } from "../pages/asset";
-import { isObject, type Json } from "../reports/body";
+import { finite, intervalOf, isObject, type Json, objects } from "../reports/json";
 import { type Column, Facts, Muted, NodeName, Note, Rows, Section, State } from "../ui/pieces";
 import { number, share, utc, words } from "../ui/words";
-import { Forest, type Interval, type Line } from "./forest";
+import { Forest, type Line } from "./forest";
 
 const EMPTY =
   "This version was not explained yet. A ModelExplainOperator measures what its scores rest on, on the rows held out.";
 const SHOWN = 20;
-
-const objects = (value: unknown): Json[] => (Array.isArray(value) ? value.filter(isObject) : []);
-const finite = (value: unknown): number | null => (typeof value === "number" && Number.isFinite(value) ? value : null);
-
-function intervalOf(value: unknown): Interval | null {
-  const estimate = isObject(value) ? finite(value.estimate) : null;
-  if (estimate === null || !isObject(value)) return null;
-  return { estimate, low: finite(value.low), high: finite(value.high) };
-}
 
 /** The features as lines of a drawing, the most important first. */
 export function linesOf(features: unknown): Line[] {

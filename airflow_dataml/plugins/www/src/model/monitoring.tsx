@@ -23,10 +23,16 @@ import {
   Toggle,
 } from "../ui/pieces";
 import { number, utc } from "../ui/words";
+import { isObject } from "../reports/json";
 import { interval } from "./evaluations";
+import { EvidenceOverTime } from "./evidence";
+import { Expected } from "./expected";
 import { growth, inputsOf, predictionsOf, windowName } from "./heat";
 import { HeatLegend, HeatMap } from "./heatmap";
 import { By, Reasons } from "./history";
+import { Attribution, AttributionOverTime, OwnMetrics } from "./metrics";
+import { Slices } from "./slices";
+import { unwatched } from "./watch";
 
 const SHOWN = 24;
 const EMPTY =
@@ -35,6 +41,11 @@ const KINDS: Record<string, string> = {
   decay: "The model does worse",
   prediction_drift: "Its predictions moved",
   input_drift: "Its inputs moved",
+  estimated_decay: "It is expected to do worse, without labels",
+  attribution_drift: "Its predictions rest on other features",
+  late: "Never came in time",
+  metric_failed: "A metric of one's own failed",
+  metric_warned: "A metric of one's own warns",
 };
 
 const SHIFTS: Column<Shift>[] = [
@@ -57,6 +68,19 @@ export function Shifts({ shifts, label }: { shifts: Shift[]; label: string }) {
       label={label}
       empty="No column could be tested."
     />
+  );
+}
+
+/** What is too long for a list of windows: slices, and what single predictions rest on. */
+function Beside({ name, window }: { name: string; window: WindowRow }) {
+  const answer = useAnswer(at("/reports/{report_id}", { report_id: window.report_id }));
+  const { slices, attribution } = answer.data?.body ?? {};
+  return (
+    <Box>
+      <State answer={answer} />
+      {isObject(slices) && <Slices slices={slices} tolerance={window.tolerance} />}
+      {isObject(attribution) && <Attribution name={name} attribution={attribution} />}
+    </Box>
   );
 }
 
@@ -85,7 +109,15 @@ function Whole({ name, window }: { name: string; window: WindowRow }) {
           ))}
         </Box>
       ))}
-      {!findings.length && <Note>Nothing moved beyond what is borne.</Note>}
+      {!findings.length && !window.watch.warnings.length && <Note>Nothing moved beyond what is borne.</Note>}
+      {window.watch.warnings.length > 0 && (
+        <Box mb={2}>
+          <Text fontWeight="bold">Warnings of this window alone</Text>
+          {window.watch.warnings.map((text) => (
+            <Text key={text}>{text}</Text>
+          ))}
+        </Box>
+      )}
       <Facts
         pairs={[
           ["Model", window.model && <NodeName key="m" label={window.model} />],
@@ -119,6 +151,7 @@ function Whole({ name, window }: { name: string; window: WindowRow }) {
       <Section title="Columns of this batch">
         <Shifts shifts={[...window.prediction, ...window.inputs]} label="Columns of this batch" />
       </Section>
+      <Beside name={name} window={window} />
     </Section>
   );
 }
@@ -138,6 +171,8 @@ export default function Monitoring({ asset, report }: AssetPlaceProps) {
   const older = useAnswer(asked).data?.items[0];
   const window = listed ?? (older?.report_id === report ? older : undefined) ?? pages.items[0];
   const hidden = inputs.length - SHOWN;
+  const shown = { name, windows, chosen: window };
+  const silent = unwatched(windows);
   return (
     <Box>
       <State answer={pages} />
@@ -161,6 +196,15 @@ export default function Monitoring({ asset, report }: AssetPlaceProps) {
             <More pages={pages} />
           </HStack>
         </Section>
+      )}
+      {windows.length > 0 && (
+        <Box>
+          <EvidenceOverTime {...shown} />
+          <Expected {...shown} />
+          <OwnMetrics {...shown} />
+          <AttributionOverTime {...shown} />
+          {silent.length > 0 && <Note>{`Not watched in these windows: ${silent.join("; ")}.`}</Note>}
+        </Box>
       )}
       {window && <Whole key={window.report_id} name={name} window={window} />}
     </Box>

@@ -3,7 +3,7 @@
 import { Box, Flex, Heading, Text } from "@chakra-ui/react";
 import { at } from "../api/client";
 import { useAnswer } from "../api/reading";
-import { Evidence, Linked, Story, Suspects } from "../governance/evidence";
+import { Decided, Evidence, Linked, Story, Suspects } from "../governance/evidence";
 import { Moves } from "../governance/moves";
 import type { PageProps } from "../routes";
 import { assetPath, path } from "../ui/paths";
@@ -50,6 +50,7 @@ export default function IncidentPage({ name }: PageProps) {
       <Moves incident={incident} moved={answer.again} />
       <Evidence incident={incident} />
       <Suspects incident={incident} />
+      <Decided incident={incident} />
       <Linked incident={incident} />
       <Story incident={incident} />
     </Box>

@@ -11,7 +11,7 @@ export default function LineagePage({ name, query }: PageProps) {
       <Heading as="h2" size="lg" mb={3}>
         {name ? `Lineage of ${name}` : "Lineage"}
       </Heading>
-      {name ? <Explorer name={name} query={query} /> : <Start />}
+      {name ? <Explorer name={name} query={query} /> : <Start query={query} />}
     </Box>
   );
 }

@@ -1,14 +1,15 @@
 // The body of a report: what a verification found, check by check; of other kinds whatever is in it.
 
 import { Box, Code, Table, Text } from "@chakra-ui/react";
-import { lazy, Suspense } from "react";
+import { type ComponentType, lazy, Suspense } from "react";
 import type { Report, WorstCheck } from "../api/types";
 import { path } from "../ui/paths";
 import { Alert, type Column, type Fact, Facts, Go, Mark, Muted, Rows, State } from "../ui/pieces";
 import { Gauge } from "../ui/series";
 import { count, number, share, words } from "../ui/words";
+import { isObject, type Json, list, text } from "./json";
 
-export type Json = Record<string, unknown>;
+export { isObject, type Json } from "./json";
 
 const TELLING = ["fail", "error", "unknown", "warn", "pass"];
 const MOST = 40;
@@ -23,16 +24,9 @@ export function checkName(check: { name: string; type?: string | null }): string
   return check.name + (OURS[check.type ?? ""] ?? "");
 }
 
-export function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function isTable(value: unknown): value is Json[] {
   return Array.isArray(value) && value.length > 0 && value.every(isObject);
 }
-
-const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
-const text = (value: unknown): string | null => (typeof value === "string" && value ? value : null);
 
 export function flatten(value: unknown, prefix = ""): Fact[] {
   return Object.entries(isObject(value) ? value : {}).flatMap(([name, item]): Fact[] => {
@@ -236,23 +230,29 @@ function Checks({ body }: { body: Json }) {
 }
 
 const Explained = lazy(() => import("../model/explanation").then((found) => ({ default: found.Explained })));
+const Blamed = lazy(() => import("../governance/blame").then((found) => ({ default: found.Blamed })));
+const ImpactDrawn = lazy(() => import("./impact").then((found) => ({ default: found.ImpactDrawn })));
+const ReachDrawn = lazy(() => import("./reach").then((found) => ({ default: found.ReachDrawn })));
 const Trials = lazy(() => import("../model/trials").then((found) => ({ default: found.Trials })));
 
+type Drawn = [list: string, View: ComponentType<{ body: Json }>];
+
+/** Kinds that have a drawing, and the list without which it has nothing to draw. */
+const DRAWN: Record<string, Drawn> = {
+  check: ["checks", Checks],
+  explanation: ["features", Explained],
+  tuning: ["trials", Trials],
+  blame: ["suspects", Blamed],
+  impact: ["models", ImpactDrawn],
+  reach: ["found", ReachDrawn],
+};
+
 export function ReportBody({ report: { kind, body } }: { report: Report }) {
-  if (kind === "check" && Array.isArray(body.checks)) return <Checks body={body} />;
-  if (kind === "explanation" && Array.isArray(body.features)) {
-    return (
-      <Suspense fallback={<State answer={{ loading: true }} />}>
-        <Explained body={body} />
-      </Suspense>
-    );
-  }
-  if (kind === "tuning" && Array.isArray(body.trials)) {
-    return (
-      <Suspense fallback={<State answer={{ loading: true }} />}>
-        <Trials body={body} />
-      </Suspense>
-    );
-  }
-  return <Anything body={body} />;
+  const [needed, View] = DRAWN[kind] ?? [];
+  if (!needed || !View || !Array.isArray(body[needed])) return <Anything body={body} />;
+  return (
+    <Suspense fallback={<State answer={{ loading: true }} />}>
+      <View body={body} />
+    </Suspense>
+  );
 }

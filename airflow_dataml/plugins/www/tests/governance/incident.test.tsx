@@ -43,6 +43,8 @@ function whole(facts: Partial<Incident> = {}): Incident {
     },
     linked: [],
     upstream: [],
+    blame: null,
+    decision: null,
     timeline: [
       { at: AT, what: "opened", who: "rides.audit", words: "batch 2 broke its contract", verdict: null, report: 3 },
     ],

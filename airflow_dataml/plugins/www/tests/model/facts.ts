@@ -1,12 +1,42 @@
 // Answers about a model, with what a test says put in.
 
-import type { ApprovalRow, EvaluationRow, ModelStanding, Shift, WindowRow } from "../../src/api/types";
+import type { ApprovalRow, EvaluationRow, ModelStanding, OverTime, Shift, Watch, WindowRow } from "../../src/api/types";
 
 const NOW = "2026-03-01T12:00:00Z";
 const WRITER = { dag_id: "rides", run_id: "manual", task_id: "monitor", map_index: -1 };
 
 export function shift(facts: Partial<Shift> = {}): Shift {
   return { column: "km", test: "values", psi: 0.02, p_value: 0.9, drifted: false, rows: 1000, ...facts };
+}
+
+export function overTime(facts: Partial<OverTime> = {}): OverTime {
+  return {
+    budget: 60,
+    bar: 4.0943,
+    evidence: -1,
+    sums: { km: -1 },
+    windows: 1,
+    alarm: false,
+    suspects: [],
+    counted: true,
+    ...facts,
+  };
+}
+
+export function watch(facts: Partial<Watch> = {}): Watch {
+  return {
+    evidence: null,
+    scored: null,
+    labelled: null,
+    promised: null,
+    expected: [],
+    arrived: [],
+    metrics: [],
+    moved: null,
+    borne: null,
+    warnings: [],
+    ...facts,
+  };
 }
 
 export function window(facts: Partial<WindowRow> = {}): WindowRow {
@@ -32,6 +62,7 @@ export function window(facts: Partial<WindowRow> = {}): WindowRow {
     findings: {},
     feed_broken: [],
     blind: [],
+    watch: watch(),
     decision: null,
     ...facts,
   };
