@@ -21,10 +21,12 @@ incidents = Asset(
     ],
 )
 
+# Airflow starts a watcher when it reads the file and the DAG is on; one that is switched on later may wait long.
 with DAG(
     "flights_blame",
     schedule=[incidents],
     catchup=False,
+    is_paused_upon_creation=False,
     max_active_runs=1,
     tags=["flights"],
     doc_md=__doc__,

@@ -112,6 +112,19 @@ class Replay:
     reverted: float
     rows: int
 
+    @property
+    def text(self) -> str:
+        """The replay as a sentence.
+
+        >>> found = dict(how="mapped values", what="values of temp mapped back", measure="loss", rows=5000)
+        >>> Replay(share=0.8, low=0.7, high=0.9, before=0.2, now=0.7, reverted=0.3, **found).text
+        'undone (values of temp mapped back), the loss is 0.3, not 0.7, and was 0.2: 80% [70%, 90%] explained'
+        """
+        name = "loss" if self.measure == "loss" else "distance of the predictions"
+        share = f"{self.share:.0%} [{self.low:.0%}, {self.high:.0%}]" if self.high > 0 else "nothing"
+        sizes = f"is {self.reverted:.3g}, not {self.now:.3g}, and was {self.before:.3g}"
+        return f"undone ({self.what}), the {name} {sizes}: {share} explained"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
         return asdict(self)
@@ -162,6 +175,25 @@ class Suspect:
     def with_replay(self, replay: Replay | None, why_not: str | None = None) -> Suspect:
         """Return it with what scoring once more has shown."""
         return replace(self, replay=replay, why_not=why_not)
+
+    @property
+    def text(self) -> str:
+        """The suspect as a sentence.
+
+        >>> moved = Sign("visib", "values", 0.24, usual=0.05)
+        >>> Suspect(
+        ...     asset="weather", version="weather@4", version_id=9, part_id=4, batch="2013-12", change="new batch",
+        ...     at="2013-12-31", depth=1, columns=("visib",), signs=(moved,), why_not="it is gone",
+        ... ).text
+        'weather@4 (new batch): values of visib moved: PSI 0.24, at most 0.05 before; not undone: it is gone'
+        """
+        untold = "no column moved by itself" if self.tested else "no test could rule it out"
+        said = [sign.text for sign in self.signs] or [untold]
+        if self.replay is not None:
+            said.append(self.replay.text)
+        elif self.why_not:
+            said.append(f"not undone: {self.why_not}")
+        return f"{self.version} ({self.change}): {'; '.join(said)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""

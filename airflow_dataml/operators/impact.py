@@ -13,7 +13,7 @@ from airflow_dataml.hooks.mlflow import MlflowHook
 from airflow_dataml.operators.base import DataMLOperator, authored, branch_of
 from airflow_dataml.operators.facets import Declared
 from airflow_dataml.steps.evaluate import Bench
-from airflow_dataml.steps.impact import assess_impact, keep_impact
+from airflow_dataml.steps.impact import REFUSED, assess_impact, keep_impact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,7 +89,7 @@ class ImpactCheckOperator(DataMLOperator):
             report = keep_impact(ledger=ledger, identity=self.identity(context), found=found)
             self._tell_found(ledger, found, policy)
         self.link(context, self.dataset.name, report=report.report_id)
-        if found.verdict in ("fail", "unknown"):
+        if found.verdict in REFUSED:
             msg = f"A change of {self.dataset.name} was refused: {found.summary} (report {report.report_id})."
             raise GateError(msg, report.body)
         models = [model.version for model in found.models]

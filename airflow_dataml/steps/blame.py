@@ -72,9 +72,17 @@ def blame_incident(
         return report
     scene = scene_of(ledger=ledger, incident_id=incident, policy=policy, monitor_id=monitor)
     leads = leads_of(ledger=ledger, scene=scene, policy=policy)
-    log.info("Incident %d: %d version changes since %s", incident, len(leads), scene.reference)
+    log.info(
+        "Incident %d on %s: %d version changes upstream since %s; each is looked at, and undone where it can be",
+        incident,
+        scene.features.ref,
+        len(leads),
+        scene.reference,
+    )
     judged, note = _replayed(ledger, warehouse, scene, leads, bench, policy)
     ranked = rank(judged, policy)
+    for suspect in ranked:
+        log.info("%s", suspect.text)
     outcome = outcome_of(ranked, policy)
     return _record(ledger, run, scene, ranked, outcome, note, policy)
 
@@ -145,5 +153,5 @@ def _record(
         ledger.lineage.add((Edge(version_node(v), node, "evaluated_on") for v in sources), run=run)
         ledger.incidents.suspect(scene.incident.incident_id, shown)
         ledger.runs.finish(run)
-    log.info("Incident %d: %s. %s", scene.incident.incident_id, outcome, body["summary"])
+    log.info("Incident %d: %s", scene.incident.incident_id, body["summary"])
     return report

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 KIND = "impact"
+# Verdicts that let no change through: a model would surely lose too much, or nobody can say.
+REFUSED = ("fail", "unknown")
 _EXTRA = "monitoring"
 _PAGE = 200
 _IN_USE = ("champion", "challenger")
@@ -106,7 +108,8 @@ def keep_impact(*, ledger: Ledger, identity: RunIdentity, found: ImpactFound) ->
                 *(ledger.versions.find(m.version).version_id for m in found.models),
             ]
             ledger.lineage.add((Edge(version_node(one), node, "evaluated_on") for one in sources), run=run)
-        ledger.runs.finish(run)
+        # As the check of a batch that is not let through: the task fails, and that is its result.
+        ledger.runs.finish(run, state="refused" if found.verdict in REFUSED else "success")
     return report
 
 
@@ -193,6 +196,7 @@ def _replayed(
     policy: ImpactPolicy,
     bench: Bench,
 ) -> tuple[float, Interval]:
+    log.info("Scoring the holdout of %s as it is, and without %s", version.ref, ", ".join(features))
     spec = ExplanationSpec(max_rows=policy.max_rows, extremes=0)
     bench.work_dir.mkdir(parents=True, exist_ok=True)
     # A folder of its own: two checks may look at one model at once.

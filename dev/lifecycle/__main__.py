@@ -150,7 +150,7 @@ class Demo:
         return {"Start": ready, **story.durations}
 
     def _end(self, server: Server, durations: dict[str, float], *, headless: bool) -> int:
-        from dev.lifecycle.chapters import MODEL
+        from dev.lifecycle.findings import MODEL
         from dev.lifecycle.summary import summary
 
         say, title = self._console.say, self._console.title
@@ -190,6 +190,10 @@ class Demo:
         self._console.title(f"Airflow is at {server.base}  user {USER}  password {PASSWORD}")
         say("Look at:  the DataML page in the navigation: datasets, the model, lineage, incidents")
         say("          DAG flights_train, the run of December: plan, train, evaluate, promote")
+        say(
+            "          DAG flights_blame, which December's incident started: what was undone, and what that changed"
+        )
+        say("          DAG flights_impact, the failed run: what weather without visibility would cost")
         say("          DAG flights_ingest, the failed run of 2014-01, task flights.audit: why it was refused")
         say("On the command line, in another terminal:")
         say(f"  export DATAML_LEDGER_DSN='{self._dsn}'")

@@ -6,8 +6,11 @@ import json
 import time
 import urllib.error
 import urllib.request
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _ATTEMPTS = 4
 _UNAUTHORIZED = 401
@@ -75,10 +78,10 @@ class AirflowApi:
         self.call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False}, update_mask="is_paused")
 
     def trigger(
-        self, dag_id: str, *, partition_key: str | None = None, conf: dict[str, str] | None = None
+        self, dag_id: str, *, partition_key: str | None = None, conf: Mapping[str, Any] | None = None
     ) -> str:
         """Start a run; its id."""
-        body: dict[str, Any] = {"logical_date": None, "conf": conf or {}}
+        body: dict[str, Any] = {"logical_date": None, "conf": dict(conf or {})}
         if partition_key is not None:
             body["partition_key"] = partition_key
         return self.call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"]

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_dataml.adapters.postgres.search import PostgresSearch
+from dev.lifecycle import findings
 from dev.lifecycle.external import LAKE, WAREHOUSE
+from dev.lifecycle.findings import MODEL
 from dev.lifecycle.landing import CORRUPTED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from airflow_dataml.adapters.postgres.ledger import PostgresLedger
     from airflow_dataml.core.governance import Report
 
-MODEL = "flight_delay"
 REPORT = f"{WAREHOUSE[0]}/{WAREHOUSE[1]}.late_by_carrier"
 DAGS = (
     "flights_reference",
@@ -24,12 +25,15 @@ DAGS = (
     "flights_train",
     "flights_score",
     "flights_monitor",
+    "flights_blame",
     "flights_daily",
     "flights_branch",
     "weather_quarantine",
     "flights_report",
     "flights_review",
+    "flights_impact",
     "flights_tune",
+    "flights_distil",
     "flights_release",
     "catalog_crawl",
     "catalog_export",
@@ -53,7 +57,9 @@ class Chapter:
     :param dag_id: the only DAG that is triggered; the rest runs on asset events.
     :param partition_key: the batch; none for reference data.
     :param told: whether the ledger shows the chapter's end.
-    :param refused: the batch must be refused at its contract.
+    :param refused: a task of the DAG must refuse what it is given, and fail.
+    :param by_itself: what happened in the chapter before starts it; it is triggered only where that was missed.
+    :param finds: what came out, where a line of the ledger says too little.
     :param delivers: what arrives; ``None`` for a chapter about data that is there.
     :param besides: other DAGs that are triggered along with it.
     :param conf: what the run is started with.
@@ -64,9 +70,11 @@ class Chapter:
     partition_key: str | None
     told: Callable[[PostgresLedger], bool]
     refused: bool = False
+    by_itself: bool = False
+    finds: Callable[[PostgresLedger], Iterable[str]] | None = None
     delivers: Literal["reference", "month", "weather", "events"] | None = "month"
     besides: tuple[str, ...] = ()
-    conf: dict[str, str] | None = None
+    conf: Mapping[str, Any] | None = None
 
 
 def has_current(ledger: PostgresLedger, *names: str) -> bool:
@@ -185,35 +193,45 @@ CHAPTERS = (
         lambda ledger: bool(model_reports(ledger, "decision", "2013-12")) and is_decided(ledger, 2),
     ),
     Chapter(
-        "6  A broken delivery: kilometres for miles, half the delays lost; refused at the contract",
+        "6  Why did December raise the alarm? What changed upstream is undone, one by one, and scored again",
+        "flights_blame",
+        None,
+        lambda ledger: findings.blame_report(ledger) is not None,
+        by_itself=True,
+        finds=findings.causes,
+        delivers=None,
+        conf=findings.ALARM,
+    ),
+    Chapter(
+        "7  A broken delivery: kilometres for miles, half the delays lost; refused at the contract",
         "flights_ingest",
         CORRUPTED,
         lambda ledger: is_refused(ledger, "flights", CORRUPTED),
         refused=True,
     ),
     Chapter(
-        "7  February's weather holds a gust of 1048 mph: one row is set aside, repaired, and comes back",
+        "8  February's weather holds a gust of 1048 mph: one row is set aside, repaired, and comes back",
         "weather_quarantine",
         GUST,
         lambda ledger: [v.partition_key for v in ledger.versions.list("weather_hours")] == [GUST, GUST],
         delivers="weather",
     ),
     Chapter(
-        "8  Delays by day: merged by key into PostgreSQL, and written to a Delta table",
+        "9  Delays by day: merged by key into PostgreSQL, and written to a Delta table",
         "flights_daily",
         "2013-10",
         lambda ledger: has_current(ledger, "daily_delays", "daily_delays_lake"),
         delivers=None,
     ),
     Chapter(
-        "9  A change is tried on a branch: a new column, checked and compared there, then published at once",
+        "10 A change is tried on a branch: a new column, checked and compared there, then published at once",
         "flights_branch",
         "2013-10",
         lambda ledger: any(branch["state"] == "merged" for branch in ledger.branches.list()),
         delivers=None,
     ),
     Chapter(
-        "10 Lineage of everybody: a plain SQL report, a Spark job elsewhere, an export; all in one graph",
+        "11 Lineage of everybody: a plain SQL report, a Spark job elsewhere, an export; all in one graph",
         "flights_report",
         None,
         lineage_settled,
@@ -221,7 +239,7 @@ CHAPTERS = (
         besides=("lineage_external",),
     ),
     Chapter(
-        "11 The catalog: every table of the database, found by the name of a column, and handed on to others",
+        "12 The catalog: every table of the database, found by the name of a column, and handed on to others",
         "catalog_crawl",
         None,
         lambda ledger: lineage_settled(ledger) and is_crawled(ledger),
@@ -229,21 +247,39 @@ CHAPTERS = (
         besides=("catalog_export",),
     ),
     Chapter(
-        "12 A reviewer asks: what do its scores rest on, does it come out the same, what does its card say",
+        "13 A reviewer asks: what do its scores rest on, does it come out the same, what does its card say",
         "flights_review",
         None,
         is_reviewed,
         delivers=None,
     ),
     Chapter(
-        "13 Other settings are tried in two tasks at once: better, or faster and as good; the chosen one is measured",
+        "14 A supplier wants to leave out how far one can see: what would the models lose? Too much; refused",
+        "flights_impact",
+        None,
+        lambda ledger: findings.impact_report(ledger) is not None,
+        refused=True,
+        finds=findings.predictions,
+        delivers=None,
+        conf=findings.DROPPED,
+    ),
+    Chapter(
+        "15 Other settings are tried in two tasks at once: better, or faster and as good; the chosen one is measured",
         "flights_tune",
         None,
         lambda ledger: is_decided(ledger, 3),
         delivers=None,
     ),
     Chapter(
-        "14 Features and model go back together: two people must approve, and no reader sees a mix",
+        "16 The champion teaches a successor: its weights, its scores, and the flights it got wrong count twice",
+        "flights_distil",
+        None,
+        findings.is_judged,
+        finds=findings.lessons,
+        delivers=None,
+    ),
+    Chapter(
+        "17 Features and model go back together: two people must approve, and no reader sees a mix",
         "flights_release",
         None,
         lambda ledger: is_released(ledger, BACK["features"], BACK["model"]),
@@ -251,7 +287,7 @@ CHAPTERS = (
         conf=BACK,
     ),
     Chapter(
-        "15 And forth again, the same way",
+        "18 And forth again, the same way",
         "flights_release",
         None,
         lambda ledger: is_released(ledger, FORTH["features"], FORTH["model"]),

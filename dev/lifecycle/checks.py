@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from airflow_dataml.core.lineage import version_node
 from airflow_dataml.emission import default_spool
+from dev.lifecycle import findings
 from dev.lifecycle.chapters import (
     BACK,
     FORTH,
-    MODEL,
     REPORT,
     is_crawled,
     is_released,
@@ -19,6 +19,7 @@ from dev.lifecycle.chapters import (
     observed,
 )
 from dev.lifecycle.external import LAKE
+from dev.lifecycle.findings import MODEL
 from dev.lifecycle.landing import CORRUPTED
 
 if TYPE_CHECKING:
@@ -66,9 +67,9 @@ def run_checks(ledger: PostgresLedger) -> Iterator[Result]:
         yield Result(name, problem)
 
 
-@check("flight_delay has exactly three versions: two that were asked for, and a tuned one")
+@check("flight_delay has exactly four versions: two that were asked for, a tuned one and one that was taught")
 def _versions(ledger: PostgresLedger) -> str | None:
-    return _unless(_numbers(ledger, MODEL), [1, 2, 3])
+    return _unless(_numbers(ledger, MODEL), [1, 2, 3, 4])
 
 
 @check("the champion is version 2, the previous one version 1")
@@ -81,7 +82,9 @@ def _aliases(ledger: PostgresLedger) -> str | None:
 def _promotions(ledger: PostgresLedger) -> str | None:
     decisions = [r for r in ledger.reports.list(asset=MODEL, limit=200) if r.kind == "decision"]
     promoted = {r.body.get("version") for r in decisions if r.body["action"] == "promote"}
-    return _unless(promoted - {f"{MODEL}@3"}, {f"{MODEL}@1", f"{MODEL}@2"}) or _reasonless(decisions)
+    return _unless(promoted - {f"{MODEL}@3", f"{MODEL}@4"}, {f"{MODEL}@1", f"{MODEL}@2"}) or _reasonless(
+        decisions
+    )
 
 
 @check("November raised no alarm, and the decision was to wait")
@@ -106,6 +109,20 @@ def _incident(ledger: PostgresLedger) -> str | None:
     if incident.state != "resolved" or f"{MODEL}@2" not in (incident.resolution or ""):
         return f"it is {incident.state}, resolution {incident.resolution!r}"
     return None
+
+
+@check(
+    "December's incident was explained: each change upstream was undone, and no fault of the data explains it"
+)
+def _explained_incident(ledger: PostgresLedger) -> str | None:
+    incident, report = _december_incident(ledger), findings.blame_report(ledger)
+    if report is None:
+        return "nobody explained it"
+    undone = sorted(one["version"] for one in report.body["suspects"] if one["replay"])
+    asked = (report.body["incident"], report.body["outcome"], undone)
+    wanted = (incident.incident_id, "no data cause found", ["flights@4", "weather@4"])
+    told = {line.get("outcome") for line in incident.suspects}
+    return _unless(asked, wanted) or _unless(told, {"no data cause found"})
 
 
 @check("November and December were scored once each, by version 1")
@@ -204,7 +221,7 @@ def _audit(ledger: PostgresLedger) -> str | None:
 @check("MLflow has one run per version, and one of the tuning")
 def _mlflow(ledger: PostgresLedger) -> str | None:
     runs = ledger.connection.scalar("SELECT count(*) FROM mlflow.runs WHERE lifecycle_stage = 'active'")
-    return _unless(runs, 4)
+    return _unless(runs, 5)
 
 
 @check(
@@ -216,7 +233,7 @@ def _nothing_lost(ledger: PostgresLedger) -> str | None:
                   (SELECT count(*) FROM dataml.lineage_event WHERE state <> 'stored') AS out_of_the_graph,
                   (SELECT count(*) FROM dataml.lineage_delivery WHERE state <> 'delivered') AS undelivered,
                   (SELECT count(*) FROM dataml.run WHERE begun > 0 AND state = 'success' AND task_id NOT LIKE '%~%'
-                     AND ol_state IS DISTINCT FROM 'COMPLETE') AS unheard_of"""
+                     AND dag_id <> 'dataml-cli' AND ol_state IS DISTINCT FROM 'COMPLETE') AS unheard_of"""
     )
     spooled = 0 if default_spool().is_empty() else 1
     if told.pop("events") == 0:
@@ -282,12 +299,37 @@ def _card(ledger: PostgresLedger) -> str | None:
     return None if report.verdict == "pass" else f"{report.verdict}: {report.body['summary']}"
 
 
+@check("weather without visibility was refused: scored again without it, the champion would surely be worse")
+def _impact(ledger: PostgresLedger) -> str | None:
+    report = findings.impact_report(ledger)
+    if report is None:
+        return "nobody looked at it"
+    lost = [one for one in report.body["models"] if one["version"] == f"{MODEL}@2"]
+    surely = [(one["verdict"], one["method"], one["growth"]["low"] > 0) for one in lost]
+    return _unless((report.verdict, surely), ("fail", [("fail", "replayed", True)]))
+
+
 @check("both halves of the tuning made twelve trials of one study, and one of the front was trained")
 def _tuned(ledger: PostgresLedger) -> str | None:
     body = _review(ledger, "tuning").body
     states = [trial["state"] for trial in body["trials"]]
     trained = _model(ledger, 3).facts["spec"] == body["spec"]
     return _unless((states, body["best"] in body["front"], trained), (["complete"] * 12, True, True))
+
+
+@check(
+    "the champion taught a successor, on pinned hard flights; no better than its teacher, it was not promoted"
+)
+def _taught(ledger: PostgresLedger) -> str | None:
+    version = findings.successor(ledger)
+    if version is None:
+        return "there is none"
+    pins = {name: version.facts["guidance"].get(name) for name in ("warm_start", "teacher", "hard_examples")}
+    wanted = {"warm_start": f"{MODEL}@2", "teacher": f"{MODEL}@2", "hard_examples": f"{findings.HARD}@1"}
+    missing = set(wanted.values()) - _labels(ledger, version.version_id, "upstream")
+    decided = [r for r in ledger.reports.list(asset=MODEL, limit=200) if r.body.get("version") == version.ref]
+    actions = {r.body["action"] for r in decided if r.kind == "decision"}
+    return _unless(pins, wanted) or _unless((missing, actions), (set(), {"keep"}))
 
 
 @check("both releases were asked for by one person and approved by two others")

@@ -1,7 +1,8 @@
-"""The story in fifteen chapters: what arrives, and what the platform does about it by itself."""
+"""The story in eighteen chapters: what arrives, and what the platform does about it by itself."""
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from dev.lifecycle.server import Server
 
 _SETTLE_SECONDS = 30.0
+_KNOWN = "The ledger has this chapter already."
+_BY_ITSELF = "It ran by itself while the chapter before went on; nothing was triggered."
 
 
 class Story:
@@ -46,17 +49,24 @@ class Story:
         self._watcher.settle()
         with closing(News(self._dsn)) as news:
             news.skip()
+            before = ""
             for chapter in CHAPTERS:
                 self._console.title(chapter.title)
                 if self._told(chapter):
-                    self._console.say("  The ledger has this chapter already.")
-                    continue
-                started = time.monotonic()
-                self._tell(chapter)
-                self.durations[chapter.title] = time.monotonic() - started
-                for line in news.lines():
-                    self._console.say(f"  {line}")
-                self._console.say(f"  {self.durations[chapter.title]:.0f} s")
+                    itself = chapter.by_itself and before in self.durations
+                    self._console.say(f"  {_BY_ITSELF if itself else _KNOWN}")
+                else:
+                    started = time.monotonic()
+                    self._tell(chapter)
+                    self.durations[chapter.title] = time.monotonic() - started
+                    for line in news.lines():
+                        self._console.say(f"  {line}")
+                    itself = True
+                if itself:
+                    self._say_findings(chapter)
+                if chapter.title in self.durations:
+                    self._console.say(f"  {self.durations[chapter.title]:.0f} s")
+                before = chapter.title
 
     def _tell(self, chapter: Chapter) -> None:
         for file in self._deliver(chapter):
@@ -70,13 +80,17 @@ class Story:
         # One that the schedule made is not ours.
         if any(run["run_type"] == "manual" for run in runs):
             self._console.say("  An earlier demo was stopped in this chapter: going on where it was.")
+            # What another chapter had refused stays so.
+            refused = {c.dag_id for c in CHAPTERS if c.refused and c.partition_key == chapter.partition_key}
             for dag_id in DAGS:
-                self._watcher.clear_failed(dag_id, chapter.partition_key)
+                if dag_id == chapter.dag_id or dag_id not in refused:
+                    self._watcher.clear_failed(dag_id, chapter.partition_key)
         else:
             for dag_id in chapter.besides:
                 self._server.api.trigger(dag_id)
             self._server.api.trigger(chapter.dag_id, partition_key=chapter.partition_key, conf=chapter.conf)
             key = f" with partition key {chapter.partition_key}" if chapter.partition_key else ""
+            key += f" with {json.dumps(chapter.conf)}" if chapter.conf else ""
             named = " and ".join((chapter.dag_id, *chapter.besides))
             self._console.say(f"  Triggered {named}{key}; the rest follows from asset events.")
         failed = self._watcher.settle()
@@ -87,6 +101,12 @@ class Story:
             details = "\n".join(str(f) for f in failed)
             msg = f"all is quiet, and the ledger does not show how chapter {chapter.title!r} should end.\n{details}"
             raise StoryError(msg)
+
+    def _say_findings(self, chapter: Chapter) -> None:
+        if chapter.finds is not None:
+            with PostgresLedger.connect(self._dsn) as ledger:
+                for line in chapter.finds(ledger):
+                    self._console.say(f"  {line}")
 
     def _told_soon(self, chapter: Chapter) -> bool:
         """Give lineage a moment: the triggerer carries it on behind the tasks."""

@@ -27,7 +27,7 @@ SELECT r.report_id AS id, a.name, r.kind, r.verdict, r.body ->> 'summary' AS sum
        r.body ->> 'version' AS version
 FROM dataml.report r JOIN dataml.asset a USING (asset_id)
 WHERE r.report_id > %s
-  AND (r.kind IN ('evaluation', 'monitor', 'decision', 'tuning', 'explanation', 'reproduction', 'card', 'approval') OR (r.kind = 'check' AND r.verdict <> 'pass'))
+  AND (r.kind IN ('evaluation', 'monitor', 'decision', 'tuning', 'explanation', 'reproduction', 'card', 'approval', 'blame', 'impact') OR (r.kind = 'check' AND r.verdict <> 'pass'))
 ORDER BY r.report_id
 """
 _STAGES = """

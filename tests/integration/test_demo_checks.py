@@ -129,6 +129,7 @@ def told(ledger: PostgresLedger) -> PostgresLedger:
     incident, _ = ledger.incidents.open(
         asset=MODEL, kind="decay", severity="high", title="loss grew", report_id=alarm.report_id
     )
+    explained(write, incident.incident_id)
     second = write.model(features["2013-12"], decision)
     for name, version in (("champion", second), ("previous", first)):
         ledger.versions.move_alias(asset=MODEL, name=name, version_id=version.version_id, run=write.run())
@@ -138,12 +139,13 @@ def told(ledger: PostgresLedger) -> PostgresLedger:
         asset="flights", kind="data", severity="high", title="batch 2014-01", report_id=refusal.report_id
     )
     reviewed_and_released(write, features, (first, second))
+    asked_and_taught(write, second, features["2013-12"])
     later_chapters(write)
     everybodys_lineage(write)
     ledger.audit.add(action="promote", subject=second.ref, run=write.run(), detail={})
     ledger.connection.execute("CREATE SCHEMA mlflow")
     ledger.connection.execute(
-        "CREATE TABLE mlflow.runs AS SELECT 'active' AS lifecycle_stage FROM generate_series(1, 4)"
+        "CREATE TABLE mlflow.runs AS SELECT 'active' AS lifecycle_stage FROM generate_series(1, 5)"
     )
     return ledger
 
@@ -170,6 +172,42 @@ def reviewed_and_released(
                 write.ledger.versions.move_alias(
                     asset=asset, name=alias, version_id=version.version_id, run=run
                 )
+
+
+def explained(write: Writer, incident: int) -> None:
+    """What changed upstream of the alarm was undone, and explains nothing."""
+    outcome = "no data cause found"
+    suspects = [
+        {
+            "version": version,
+            "change": "new batch",
+            "signs": [{"text": "values moved"}],
+            "replay": {"what": "values mapped back", "reverted": 0.4, "now": 0.4, "before": 0.3},
+        }
+        for version in ("weather@4", "flights@4")
+    ]
+    write.report("blame", "pass", incident=incident, outcome=outcome, suspects=suspects, summary=outcome)
+    write.ledger.incidents.suspect(incident, [{"outcome": outcome}])
+
+
+def asked_and_taught(write: Writer, champion: Version, data: Version) -> None:
+    """A change that was not let through, and a successor that is no better than its teacher."""
+    lost = {"version": champion.ref, "said": "without visib: worse", "verdict": "fail", "method": "replayed"}
+    write.report(
+        "impact",
+        "fail",
+        asset="weather",
+        proposed=[{"column": "visib"}],
+        models=[lost | {"growth": {"low": 0.005}}],
+    )
+    write.asset("flight_delay_hard")
+    hard = write.batch("flight_delay_hard", None)
+    pins = {"warm_start": champion.ref, "teacher": champion.ref, "hard_examples": hard.ref}
+    facts = {"spec": {"distill": {"teacher": champion.ref}}, "guidance": pins, "plan": {"version": data.ref}}
+    run = write.run()
+    taught = write.ledger.versions.add(run=run, fact=run.fact(MODEL), facts=facts)
+    write.edges("trained_on", taught, [data, hard, champion])
+    write.report("decision", "fail", version=taught.ref, action="keep", reasons=["no better"])
 
 
 def later_chapters(write: Writer) -> None:
@@ -245,6 +283,21 @@ def test_every_chapter_counts_as_told(told: PostgresLedger) -> None:
     assert [c.title for c in CHAPTERS if not c.told(told)] == []
 
 
+def test_what_a_chapter_found_is_told_in_words(told: PostgresLedger) -> None:
+    words = [line for c in CHAPTERS if c.finds is not None for line in c.finds(told)]
+    for part in (
+        "weather@4, a new batch: values moved",
+        "the loss is 0.400, not 0.400; the month before it was 0.300",
+        "without visib: worse: fail",
+        "flight_delay@4 began with the weights of flight_delay@2",
+    ):
+        assert any(part in line for line in words)
+
+
+def test_of_what_did_not_happen_nothing_is_told(ledger: PostgresLedger) -> None:
+    assert [line for c in CHAPTERS if c.finds is not None for line in c.finds(ledger)] == []
+
+
 def test_an_empty_ledger_fails_every_check_but_the_last_batch(ledger: PostgresLedger) -> None:
     held = [result.name for result in run_checks(ledger) if result.problem is None]
     assert held == ["nothing followed from January: no features, no predictions, no judgement of the model"]
@@ -281,6 +334,30 @@ def test_an_empty_ledger_fails_every_check_but_the_last_batch(ledger: PostgresLe
         ),
         pytest.param(
             "UPDATE dataml.report SET verdict = 'fail' WHERE kind = 'monitor'", "November", id="cried wolf"
+        ),
+        pytest.param(
+            "UPDATE dataml.report SET body = jsonb_set(body, '{suspects, 0, replay}', 'null') WHERE kind = 'blame'",
+            "December's incident was explained",
+            id="a change was not undone",
+        ),
+        pytest.param(
+            "UPDATE dataml.incident SET suspects = '[]'", "December's incident was explained", id="untold"
+        ),
+        pytest.param(
+            "UPDATE dataml.report SET verdict = 'pass' WHERE kind = 'impact'",
+            "weather without visibility",
+            id="a loss was let through",
+        ),
+        pytest.param(
+            "DELETE FROM dataml.edge WHERE src = (SELECT 'version:' || v.version_id FROM dataml.version v"
+            " JOIN dataml.asset a USING (asset_id) WHERE a.name = 'flight_delay_hard')",
+            "champion taught",
+            id="hard flights are not in the lineage",
+        ),
+        pytest.param(
+            "UPDATE dataml.report SET body = body || '{\"action\": \"promote\"}' WHERE body ->> 'version' = 'flight_delay@4'",
+            "champion taught",
+            id="a worse successor was promoted",
         ),
         pytest.param(
             "UPDATE dataml.report SET verdict = 'fail' WHERE kind = 'reproduction'",

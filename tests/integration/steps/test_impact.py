@@ -145,6 +145,8 @@ def test_what_was_found_is_kept_once(lived: Explaining) -> None:
         keep_impact(ledger=lived.ledger, identity=identity("impact"), found=found) for _ in range(2)
     )
     assert first.report_id == again.report_id
+    states = lived.ledger.connection.rows("SELECT state FROM dataml.run WHERE task_id = 'impact'")
+    assert [row["state"] for row in states] == ["refused"]
     assert (first.asset, first.verdict, first.body["models"][0]["verdict"]) == ("rides", "fail", "fail")
     assert found.markdown().startswith("**rides**: fail\n\n- km is gone\n")
 
