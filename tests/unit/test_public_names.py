@@ -23,6 +23,7 @@ PUBLIC = {
         "to_openlineage",
     ],
     "config": ["conn_id", "harvest_checks", "lineage_backends", "mlflow_conn_id", "spool_dir", "work_dir"],
+    "decorators.asking": ["ask"],
     "decorators.datasets": ["dataset_transform_task"],
     "decorators.monitoring": ["model_monitor_task"],
     "decorators.quality": ["quality_check_task"],
